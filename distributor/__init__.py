@@ -1,0 +1,3 @@
+"""The distribution desk of a press office."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,160 @@
+"""The nouns of the trade, as frozen values.
+
+Instants are timezone-aware datetimes in UTC unless a name says otherwise; a ``wall`` is a naive
+datetime that only means something together with its IANA zone and fold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import Literal
+
+
+class EmbargoState(StrEnum):
+    """What a text says about its release time."""
+
+    NONE = "none"
+    IMMEDIATE = "immediate"
+    EMBARGOED = "embargoed"
+    UNCLEAR = "unclear"
+
+
+class WaveKind(StrEnum):
+    """What a wave is for."""
+
+    GENERAL = "general"
+    ADVANCE = "advance"
+    CORRECTION = "correction"
+    WITHDRAWAL = "withdrawal"
+    FOLLOW_UP = "follow-up"
+    RESEND = "resend"
+
+
+Severity = Literal["error", "warning", "info"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing a reader noticed in its input. Bad input is a value, never an exception.
+
+    ``line`` counts from 1 in the text as given; None when the finding concerns all of it.
+    """
+
+    code: str
+    severity: Severity
+    message: str
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WallTime:
+    """A local time as people say it: naive ``wall`` + IANA ``zone`` + ``fold`` (PEP 495)."""
+
+    wall: datetime
+    zone: str
+    fold: Literal[0, 1] = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Embargo:
+    """Instant before which recipients may not publish, with the evidence for reading it so.
+
+    ``at`` is set exactly when ``state`` is ``embargoed``; ``text`` is the wording as typed;
+    each doubt is one sentence a person can answer.
+    """
+
+    state: EmbargoState = EmbargoState.NONE
+    at: datetime | None = None
+    local: WallTime | None = None
+    text: str | None = None
+    doubts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Keep ``at`` in UTC and bound to ``state``."""
+        if (self.at is not None) != (self.state is EmbargoState.EMBARGOED):
+            msg = "an embargo has an instant exactly when it is embargoed"
+            raise ValueError(msg)
+        if self.at is not None and self.at.tzinfo is not UTC:
+            msg = "an embargo's instant is in UTC"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class Dateline:
+    """Where and when a release was issued, as its first line says."""
+
+    place: str | None = None
+    date: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PressContact:
+    """Somebody journalists may ring: the release's contact, not a recipient."""
+
+    name: str | None = None
+    organisation: str | None = None
+    phone: str | None = None
+    phone_e164: str | None = None
+    email: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Boilerplate:
+    """The standing paragraph "About X"."""
+
+    text: str
+    organisation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A release text taken apart. ``body`` is plain text, paragraphs separated by an empty line."""
+
+    headline: str | None = None
+    subheadline: str | None = None
+    label: str | None = None
+    language: str = "en"
+    embargo: Embargo = field(default_factory=Embargo)
+    dateline: Dateline | None = None
+    body: str = ""
+    quotes: tuple[str, ...] = ()
+    end_marker: str | None = None
+    contacts: tuple[PressContact, ...] = ()
+    notes: tuple[str, ...] = ()
+    boilerplate: tuple[Boilerplate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who a release's mail comes from and where replies go. ``address`` is ASCII."""
+
+    name: str
+    address: str
+    reply_to: str | None = None
+    organisation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """What a sealed delivery knows of its journalist: the values of a message's slots.
+
+    ``address`` is the address as it goes on the wire (domain in A-labels, RFC 5890); the other
+    fields are shown to the journalist and may be empty.
+    """
+
+    address: str
+    name: str = ""
+    given_name: str = ""
+    outlet: str = ""
+
+
+class Outcome(StrEnum):
+    """What one SMTP transaction came to (design section 6)."""
+
+    ACCEPTED = "accepted"
+    DEFERRED = "deferred"
+    REFUSED = "refused"
+    UNCERTAIN = "uncertain"
+    NOT_SENT = "not sent"
