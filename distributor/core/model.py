@@ -11,6 +11,8 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Literal
 
+from distributor.core.states import HoldReason, VersionState, WaveState
+
 
 class EmbargoState(StrEnum):
     """What a text says about its release time."""
@@ -158,3 +160,97 @@ class Outcome(StrEnum):
     REFUSED = "refused"
     UNCERTAIN = "uncertain"
     NOT_SENT = "not sent"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One immutable edition of a release, as stored. ``number`` counts from 1 in its release."""
+
+    id: int
+    release_id: int
+    number: int
+    state: VersionState
+    draft: Draft
+    source: str
+    sender: Sender
+    created_at: datetime
+    approved_at: datetime | None = None
+    seal: str | None = None
+
+    @property
+    def ref(self) -> str:
+        """The name people call the release by."""
+        return reference(self.release_id)
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceRule:
+    """Who a wave is for: members of ``lists`` but not of ``exclude`` (ids of lists)."""
+
+    lists: tuple[int, ...]
+    exclude: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """One timed distribution of one version to one audience, as stored."""
+
+    id: int
+    release_id: int
+    version_id: int
+    kind: WaveKind
+    state: WaveState
+    send_at: datetime
+    audience: AudienceRule
+    reason: HoldReason | None = None
+    resume_to: WaveState | None = None
+    held_at: datetime | None = None
+    waived: frozenset[str] = frozenset()
+    recipients: int | None = None
+    exclusions: int | None = None
+    audience_hash: str | None = None
+    sealed_at: datetime | None = None
+    first_mail_at: datetime | None = None
+    finished_at: datetime | None = None
+    embargo_at: datetime | None = None
+
+    @property
+    def ref(self) -> str:
+        """The release's name."""
+        return reference(self.release_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A batch in a worker's hands. Results count only while the row still holds ``token``."""
+
+    batch_id: int
+    wave: Wave
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One version to one recipient, as a worker needs it."""
+
+    id: int
+    wave_id: int
+    reference: str
+    recipient: Recipient
+    address_key: str
+    compiled_id: int
+    attempts: int
+    dated_at: datetime
+
+
+def reference(release_id: int) -> str:
+    """``7`` -> ``R-7``."""
+    return f"R-{release_id}"
+
+
+def release_id(ref: str) -> int | None:
+    """``R-7`` or ``r-7`` -> ``7``; None for anything else."""
+    letter, dash, number = ref.strip().partition("-")
+    if letter.upper() == "R" and dash and number.isascii() and number.isdecimal():
+        return int(number)
+    return None

@@ -1,0 +1,84 @@
+"""The rule of an audience: who is a recipient, who is not, and the one reason why.
+
+Audience = recipients + exclusions. Every candidate (a member of one of the wave's lists) gets
+exactly one answer, by the first rule below that applies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from distributor.core.model import WaveKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from distributor.core.model import Recipient
+
+
+class ExclusionReason(StrEnum):
+    """Why a candidate gets nothing, strongest first."""
+
+    SUPPRESSED = "suppressed"
+    EXCLUDED_LIST = "excluded list"
+    NO_TERMS = "no embargo terms"
+    ALREADY_SENT = "already sent"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A contact on one of a wave's lists, with what the rules ask about it.
+
+    ``suppression`` is the standing order's reason; ``excluded_by`` the name of a list the wave
+    leaves out; ``has_version`` that a delivery of this very version to the address is live (I4).
+    """
+
+    contact_id: int
+    address_key: str
+    recipient: Recipient
+    suppression: str | None = None
+    excluded_by: str | None = None
+    accepted_terms: bool = False
+    has_version: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """A candidate who gets nothing: the reason and what it rests on."""
+
+    candidate: Candidate
+    reason: ExclusionReason
+    evidence: str
+
+
+def exclusion(candidate: Candidate, kind: WaveKind) -> Exclusion | None:
+    """The first reason against mailing this candidate; None when they are a recipient.
+
+    An objection beats every list (practice statement 48); advance copies go only to people who
+    accepted embargo terms (I10).
+    """
+    if candidate.suppression is not None:
+        return Exclusion(candidate, ExclusionReason.SUPPRESSED, candidate.suppression)
+    if candidate.excluded_by is not None:
+        return Exclusion(
+            candidate,
+            ExclusionReason.EXCLUDED_LIST,
+            f"on the list {candidate.excluded_by}",
+        )
+    if kind is WaveKind.ADVANCE and not candidate.accepted_terms:
+        return Exclusion(candidate, ExclusionReason.NO_TERMS, "no recorded acceptance")
+    if candidate.has_version:
+        return Exclusion(candidate, ExclusionReason.ALREADY_SENT, "has this version already")
+    return None
+
+
+def audience_hash(address_keys: Iterable[str]) -> str:
+    """SHA-256 over the sorted address keys, one a line: what sealing binds (I3)."""
+    digest = hashlib.sha256()
+    for key in sorted(address_keys):
+        digest.update(key.encode())
+        digest.update(b"\n")
+    return digest.hexdigest()
