@@ -1,0 +1,62 @@
+"""A contact as it comes in, from a table or a person: its fields, their keys and their limits."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from distributor.core.address import hidden_fault
+
+if TYPE_CHECKING:
+    from distributor.core.address import Address
+
+#: Plain text fields of a contact with the most characters each may have. A header line holds 998
+#: octets (RFC 5322 2.1.1); a name is far from that.
+TEXT_FIELDS: Final = {
+    "name": 200,
+    "given_name": 100,
+    "family_name": 100,
+    "outlet": 200,
+    "role": 200,
+    "phone": 60,
+    "language": 35,
+    "zone": 60,
+    "note": 4000,
+}
+BEAT_MAX: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class NewContact:
+    """What somebody says of a journalist. An empty text means "not said", never "make it empty"."""
+
+    address: Address
+    name: str = ""
+    given_name: str = ""
+    family_name: str = ""
+    outlet: str = ""
+    role: str = ""
+    phone: str = ""
+    language: str = ""
+    zone: str = ""
+    note: str = ""
+    beats: tuple[str, ...] = ()
+
+
+def name_key(name: str) -> str:
+    """The form two names of a list, an outlet or a beat are compared in: NFC, spaces, case."""
+    return " ".join(unicodedata.normalize("NFC", name).casefold().split())
+
+
+def text_fault(field: str, value: str) -> str | None:
+    """Why ``value`` may not stand in ``field`` (a key of TEXT_FIELDS, ``beat``, ``list``); or None.
+
+    Nothing is stripped silently (reliability row 1): the field and the character are named.
+    """
+    label = field.replace("_", " ")
+    limit = TEXT_FIELDS.get(field, BEAT_MAX)
+    if len(value) > limit:
+        return f"{label} has {len(value)} characters; {limit} fit"
+    hidden = hidden_fault(value, lines=field == "note")
+    return None if hidden is None else f"{label} {hidden}"
