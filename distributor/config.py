@@ -1,0 +1,320 @@
+"""Reading config.toml, the environment and the secret files into one frozen ``Settings``.
+
+The environment wins over the file: ``DISTRIBUTOR_RELAY__HOST=…`` is ``relay.host``. Relative paths
+count from the folder of the file, or from the working directory where there is none.
+Invariant: nothing else in the program reads configuration, and no error shows a secret, not even
+through its cause.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic_settings import SettingsError
+
+from distributor.errors import ConfigError
+from distributor.settings import PREFIX, Settings
+from distributor.shipped import shipped
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+__all__ = ["CONFIG_VARIABLE", "Settings", "initial_config", "known_keys", "load"]
+
+#: Names the file when ``--config`` does not.
+CONFIG_VARIABLE = PREFIX + "CONFIG"
+_DEFAULT_FILE = "config.toml"
+_EXAMPLE = "config.example.toml"
+_SECRETS = frozenset({"relay.password", "database.url"})
+_SECRET_FILE_MAX_BYTES = 4096
+_OTHERS_MAY_READ = 0o077
+
+Key = tuple[str, ...]
+
+
+def load(path: Path | None = None) -> Settings:
+    """Read ``path``, else $DISTRIBUTOR_CONFIG, else ./config.toml, else take the defaults.
+
+    Raises:
+        ConfigError: Something in it cannot be used; the message names file, line and key, the
+            remedy what to write instead.
+
+    """
+    file = _File.find(path)
+    settings, problems = _validated(file)
+    if settings is None or problems:
+        raise ConfigError(
+            "\n".join(f"{problem.where}: {problem.what}" for problem in problems),
+            remedy="\n".join(dict.fromkeys(problem.remedy for problem in problems)),
+        )
+    return _resolved(settings, file)
+
+
+def initial_config() -> str:
+    """Return the text of a new config.toml: every key with its meaning, unit and default."""
+    return shipped(_EXAMPLE).read_text(encoding="utf-8")
+
+
+def known_keys() -> dict[str, str]:
+    """Every dotted key and what it means, in the order of the file."""
+    sections: dict[str, type[BaseModel]] = {
+        name: type(field.default) for name, field in Settings.model_fields.items()
+    }
+    return {
+        f"{section}.{key}": field.description or ""
+        for section, model in sections.items()
+        for key, field in model.model_fields.items()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """One thing that cannot be used, where it stands, and what to do about it."""
+
+    where: str
+    what: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """The file as read; ``path`` is None and the rest empty when there is none."""
+
+    path: Path | None
+    folder: Path
+    text: str
+    data: dict[str, Any]
+
+    @classmethod
+    def find(cls, path: Path | None) -> _File:
+        named = os.environ.get(CONFIG_VARIABLE)
+        chosen = path or (Path(named) if named else None)
+        if chosen is None:
+            chosen = Path(_DEFAULT_FILE)
+            if not chosen.is_file():
+                return cls(path=None, folder=Path.cwd(), text="", data={})
+        chosen = chosen.expanduser().absolute()
+        text = _text(chosen, remedy="Create one with: distributor init")
+        try:
+            data = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            what = str(error)
+        else:
+            return cls(path=chosen, folder=chosen.parent, text=text, data=data)
+        raise ConfigError(f"{chosen}: {what}", remedy=f"See TOML's rules, or {_EXAMPLE}.")
+
+    def where(self, key: Key) -> str:
+        """Name the variable, or the file and line, that states ``key``."""
+        variable = _variable(key)
+        if variable in _environment():
+            return variable
+        number = _line_of(key, self.text)
+        line = f" line {number}" if number else ""
+        return f"{self.path or 'defaults'}{line}"
+
+
+def _text(path: Path, *, remedy: str) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        what = "there is no such file"
+    except OSError as error:
+        what, remedy = f"cannot be read: {error.strerror}", "Mend its permissions."
+    except UnicodeDecodeError:
+        what, remedy = "is not UTF-8 text", "Save it as UTF-8."
+    # Raised here so that the bytes read do not travel along as the cause.
+    raise ConfigError(f"{path}: {what}", remedy=remedy)
+
+
+def _environment() -> dict[str, str]:
+    """Our own variables, in upper case."""
+    return {name.upper(): value for name, value in os.environ.items() if _is_ours(name)}
+
+
+def _is_ours(name: str) -> bool:
+    first = name.upper().removeprefix(PREFIX).partition("__")[0].lower()
+    return name.upper().startswith(PREFIX) and ("__" in name or first in Settings.model_fields)
+
+
+def _variable(key: Key) -> str:
+    return PREFIX + "__".join(key).upper()
+
+
+def _validated(file: _File) -> tuple[Settings | None, list[_Problem]]:
+    """Build the settings, or name every problem at once."""
+    problems = [
+        _unknown((section,), file) for section in file.data if section not in Settings.model_fields
+    ]
+    problems.extend(_strange_variables())
+    if problems:
+        return None, problems
+    try:
+        return Settings(**file.data), []
+    except ValidationError as error:
+        return None, [_problem(details, file) for details in error.errors(include_url=False)]
+    except SettingsError as error:
+        key = str(error).partition('"')[2].partition('"')[0]
+        remedy = "Lists stand in brackets: [300, 900]."
+        return None, [_Problem("environment", f"{key}: cannot be parsed", remedy)]
+
+
+def _strange_variables() -> list[_Problem]:
+    problems: list[_Problem] = []
+    for name in _environment():
+        section, _, key = name.removeprefix(PREFIX).lower().partition("__")
+        if section not in Settings.model_fields:
+            problems.append(_Problem(name, f"{section} is not a section", _nearest((section, key))))
+        elif not key:
+            example = f"{PREFIX}{section.upper()}__…"
+            problems.append(
+                _Problem(name, "names a whole section", f"State one key each: {example}")
+            )
+    return problems
+
+
+def _problem(details: ErrorDetails, file: _File) -> _Problem:
+    """Put one finding of pydantic into our words."""
+    context = details.get("ctx", {})
+    extra = (context["key"],) if context.get("key") else ()
+    location = (*details["loc"], *extra)
+    key = tuple(str(part) for part in location if not isinstance(part, int))
+    if details["type"] == "extra_forbidden":
+        return _unknown(key, file)
+    dotted = ".".join(key)
+    if dotted not in known_keys():
+        what = f"{dotted} is a section, not a value"
+        return _Problem(file.where(key), what, f"Write [{dotted}], then one key a line.")
+    what = details["msg"][:1].lower() + details["msg"][1:].replace("nput should", "t must")
+    value = details["input"]
+    # A finding about a whole section comes with all of it, the password too.
+    showable = dotted not in _SECRETS and isinstance(value, str | int | float)
+    shown = f"{value!r} " if showable else ""
+    return _Problem(
+        file.where(key), f"{dotted}: {shown}{what}", f"{dotted}: {known_keys()[dotted]}"
+    )
+
+
+def _unknown(key: Key, file: _File) -> _Problem:
+    return _Problem(file.where(key), f"{'.'.join(key)} is not a known key", _nearest(key))
+
+
+def _nearest(key: Key) -> str:
+    """What was probably meant: a key of that section, that key of another, or a section."""
+    known = list(known_keys())
+    here = [name for name in known if name.startswith(f"{key[0]}.")]
+    elsewhere = [name for name in known if name.partition(".")[2] == key[-1]]
+    meant = get_close_matches(".".join((*key[:1], key[-1])), here, n=1, cutoff=0.85) or elsewhere
+    if meant:
+        return f"Did you mean {meant[0]}?"
+    if section := get_close_matches(key[0], Settings.model_fields, n=1):
+        return f"Did you mean [{section[0]}]?"
+    return f"The keys are listed in {_EXAMPLE}."
+
+
+def _line_of(key: Key, text: str) -> int | None:
+    """Line (from 1) that states ``key``, or what it stands in; None when nothing does."""
+    section: Key = ()
+    found: int | None = None
+    for number, line in enumerate(text.splitlines(), start=1):
+        header = re.match(r"\s*\[([^\[\]]+)\]", line)
+        entry = re.match(r"\s*([\w.\"'-]+)\s*=", line)
+        if header:
+            section = stated = _parts(header[1])
+        elif entry:
+            stated = section + _parts(entry[1])
+        else:
+            continue
+        if stated[: len(key)] == key:
+            return number
+        if stated == key[: len(stated)]:
+            found = number
+    return found
+
+
+def _parts(dotted: str) -> Key:
+    return tuple(part.strip(" \t\"'") for part in dotted.split("."))
+
+
+def _resolved(settings: Settings, file: _File) -> Settings:
+    """Make paths absolute and fetch the password."""
+
+    def absolute(path: Path) -> Path:
+        return file.folder / path.expanduser()
+
+    relay, database = settings.relay, settings.database
+    _refuse_readable_secrets(settings, file)
+    password_file = absolute(relay.password_file) if relay.password_file else None
+    relay = relay.model_copy(
+        update={
+            "password": _password(settings, password_file, file),
+            "password_file": password_file,
+            "ca_file": absolute(relay.ca_file) if relay.ca_file else None,
+        }
+    )
+    worker = settings.worker
+    worker = worker.model_copy(update={"state_dir": absolute(worker.state_dir)})
+    scheme, _, place = database.url.partition(":///")
+    if scheme == "sqlite":
+        name, mark, query = place.partition("?")
+        url = f"{scheme}:///{absolute(Path(name))}{mark}{query}"
+        database = database.model_copy(update={"url": url})
+    resolved = settings.model_copy(update={"relay": relay, "worker": worker, "database": database})
+    return resolved.with_source(file.path)
+
+
+def _refuse_readable_secrets(settings: Settings, file: _File) -> None:
+    """A file that states a password is for its owner alone."""
+    environment = _environment()
+    stated = {
+        "relay.password": bool(file.data.get("relay", {}).get("password")),
+        "database.url": settings.database.holds_password
+        and _variable(("database", "url")) not in environment,
+    }
+    for key, holds_secret in stated.items():
+        if file.path is not None and holds_secret:
+            _refuse_readable(file.path, f"states a password ({key})")
+
+
+def _refuse_readable(path: Path, what: str) -> None:
+    if path.stat().st_mode & _OTHERS_MAY_READ:
+        raise ConfigError(
+            f"{path}: {what}, and others than its owner may read it",
+            remedy=f"chmod 600 {path}",
+        )
+
+
+def _password(settings: Settings, password_file: Path | None, file: _File) -> SecretStr:
+    """Take the password from where it is stated: the environment's word stands over the file's."""
+    password = settings.relay.password
+    environment = _environment()
+    direct = _variable(("relay", "password")) in environment
+    by_file = _variable(("relay", "password_file")) in environment
+    if password_file is None or (direct and not by_file):
+        return password
+    if password.get_secret_value() and direct == by_file:
+        where = file.where(("relay", "password_file"))
+        raise ConfigError(
+            f"{where}: relay.password_file and relay.password are both set",
+            remedy="State one of relay.password and relay.password_file.",
+        )
+    return SecretStr(_secret(password_file))
+
+
+def _secret(path: Path) -> str:
+    """Read a secret file: one line, for its owner's eyes."""
+    text = _text(path, remedy="Write the password into it, or mend relay.password_file.")
+    _refuse_readable(path, "holds a password")
+    secret = text.rstrip("\r\n")
+    if not secret or len(text) > _SECRET_FILE_MAX_BYTES or not secret.isprintable():
+        raise ConfigError(
+            f"{path}: does not hold one line with a password",
+            remedy="Write the password alone into it (relay.password_file).",
+        )
+    return secret
