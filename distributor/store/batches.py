@@ -1,0 +1,165 @@
+"""Batches: claiming by conditional update, leases, tokens, and giving back."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, exists, func, or_, select, update
+
+from distributor.core.model import Claim, WaveKind
+from distributor.core.states import BatchState, DeliveryState, WaveState
+from distributor.store import waves as wave_store
+from distributor.store.database import database_now
+from distributor.store.schema import batches, deliveries, versions, waves
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from sqlalchemy import ColumnElement, Connection
+
+#: A batch still has something for a worker to do while one of its rows is in one of these.
+_UNDONE = (DeliveryState.QUEUED, DeliveryState.SENDING)
+
+
+def claimable(tx: Connection, now: datetime, *, skip: Collection[int] = ()) -> Claim | None:
+    """The next batch whose wave may send now, not yet owned; its token is still 0.
+
+    Send time and embargo stand in the WHERE: what is not due is not even seen (I1). ``skip``
+    names waves the caller has found shut.
+    """
+    row = tx.execute(
+        select(batches.c.id, batches.c.wave_id)
+        .join(waves, waves.c.id == batches.c.wave_id)
+        .join(versions, versions.c.id == waves.c.version_id)
+        .where(
+            batches.c.state == BatchState.READY,
+            batches.c.due_at <= now,
+            waves.c.state.in_((WaveState.READY, WaveState.SENDING)),
+            waves.c.send_at <= now,
+            waves.c.id.not_in(skip),
+            _published(now),
+        )
+        .order_by(waves.c.send_at, batches.c.id)
+        .limit(1)
+        .with_for_update(of=batches, skip_locked=True),
+    ).first()
+    if row is None:
+        return None
+    return Claim(batch_id=row.id, wave=wave_store.get(tx, row.wave_id), token=0)
+
+
+def _published(now: datetime) -> ColumnElement[bool]:
+    return or_(
+        versions.c.embargo_at.is_(None),
+        versions.c.embargo_at <= now,
+        waves.c.kind == WaveKind.ADVANCE,
+    )
+
+
+def take(tx: Connection, batch_id: int, *, owner: str, token: int, until: datetime) -> bool:
+    """Claim one ready batch; False when another worker was first."""
+    done = tx.execute(
+        update(batches)
+        .where(batches.c.id == batch_id, batches.c.state == BatchState.READY)
+        .values(state=BatchState.CLAIMED, owner=owner, token=token, lease_until=until),
+    )
+    return done.rowcount == 1
+
+
+def renew(tx: Connection, *, owner: str, now: datetime, lease_s: float) -> frozenset[int]:
+    """Prolong every lease of the worker; gives the tokens that are still its own."""
+    until = database_now(tx, now) + timedelta(seconds=lease_s)
+    rows = tx.execute(
+        update(batches)
+        .where(batches.c.owner == owner, batches.c.state == BatchState.CLAIMED)
+        .values(lease_until=until)
+        .returning(batches.c.token),
+    )
+    return frozenset(row.token for row in rows)
+
+
+def hold_fast(tx: Connection, claim: Claim) -> bool:
+    """Lock the batch row for this transaction; False when the claim is no longer ours."""
+    row = tx.execute(
+        select(batches.c.id)
+        .where(
+            batches.c.id == claim.batch_id,
+            batches.c.token == claim.token,
+            batches.c.state == BatchState.CLAIMED,
+        )
+        .with_for_update(),
+    ).first()
+    return row is not None
+
+
+def give_back(tx: Connection, claim: Claim) -> BatchState | None:
+    """End a claim: done when nothing in it is undone, else ready again; None when it was lost."""
+    undone = exists().where(
+        deliveries.c.batch_id == claim.batch_id,
+        deliveries.c.state.in_(_UNDONE),
+    )
+    more = tx.execute(select(undone)).scalar_one()
+    state = BatchState.READY if more else BatchState.DONE
+    done = tx.execute(
+        update(batches)
+        .where(
+            batches.c.id == claim.batch_id,
+            batches.c.token == claim.token,
+            batches.c.state == BatchState.CLAIMED,
+        )
+        .values(state=state, owner=None, token=None, lease_until=None),
+    )
+    return state if done.rowcount == 1 else None
+
+
+def claims_of(tx: Connection, owner: str) -> list[tuple[int, int]]:
+    """``(batch, token)`` of everything a worker holds."""
+    rows = tx.execute(
+        select(batches.c.id, batches.c.token).where(
+            batches.c.owner == owner,
+            batches.c.state == BatchState.CLAIMED,
+        ),
+    )
+    return [(row.id, row.token) for row in rows]
+
+
+def owners_with_lapsed_lease(tx: Connection, now: datetime) -> list[str]:
+    """Workers that hold a batch whose lease ran out."""
+    rows = tx.execute(
+        select(batches.c.owner)
+        .where(
+            batches.c.state == BatchState.CLAIMED,
+            batches.c.lease_until < database_now(tx, now),
+        )
+        .distinct(),
+    )
+    return [row.owner for row in rows]
+
+
+def release_claims(tx: Connection, owner: str, *, lapsed_by: datetime | None = None) -> int:
+    """Take a worker's batches from it (only lapsed ones when asked); gives how many."""
+    which: list[Any] = [batches.c.owner == owner, batches.c.state == BatchState.CLAIMED]
+    if lapsed_by is not None:
+        which.append(batches.c.lease_until < database_now(tx, lapsed_by))
+    undone = exists().where(
+        deliveries.c.batch_id == batches.c.id,
+        deliveries.c.state.in_(_UNDONE),
+    )
+    free = {"owner": None, "token": None, "lease_until": None}
+    again = tx.execute(
+        update(batches).where(and_(*which), undone).values(state=BatchState.READY, **free),
+    )
+    done = tx.execute(update(batches).where(and_(*which)).values(state=BatchState.DONE, **free))
+    return again.rowcount + done.rowcount
+
+
+def next_due(tx: Connection, after: datetime) -> datetime | None:
+    """The soonest instant at which a ready batch falls due."""
+    return tx.execute(
+        select(func.min(batches.c.due_at)).where(
+            batches.c.state == BatchState.READY,
+            batches.c.due_at > after,
+        ),
+    ).scalar()

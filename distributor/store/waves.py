@@ -1,0 +1,281 @@
+"""Waves: planning, holding, stopping, finishing, and the numbers people ask for.
+
+Every move of a wave goes through :func:`move`, which checks the table of legal moves in the
+UPDATE itself and writes the audit row beside it (I12).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from sqlalchemy import delete, exists, func, insert, select, update
+
+from distributor.core.model import AudienceRule, Wave, WaveKind
+from distributor.core.states import (
+    OPEN,
+    PENDING,
+    BatchState,
+    DeliveryState,
+    HoldReason,
+    WaveState,
+    is_legal,
+    sources,
+)
+from distributor.errors import IllegalMove
+from distributor.store import audit
+from distributor.store.schema import batches, deliveries, exclusions, versions, waves
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from datetime import datetime
+
+    from sqlalchemy import Connection, Row, Select
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Who moves something and when: what the audit row says of it."""
+
+    by: str
+    at: datetime
+
+
+#: Who moves a wave when no person does.
+DESK = "distributor"
+
+
+def _waves() -> Select[Any]:
+    return select(waves, versions.c.embargo_at).join(versions, versions.c.id == waves.c.version_id)
+
+
+def plan(tx: Connection, wave: Wave, order: Order) -> int:
+    """Store a planned wave; gives its key."""
+    made = tx.execute(
+        insert(waves).values(
+            release_id=wave.release_id,
+            version_id=wave.version_id,
+            kind=wave.kind,
+            state=WaveState.PLANNED,
+            waived=[],
+            send_at=wave.send_at,
+            audience={"lists": list(wave.audience.lists), "exclude": list(wave.audience.exclude)},
+            created_at=order.at,
+            created_by=order.by,
+        ),
+    )
+    facts = {"send_at": wave.send_at.isoformat(), "lists": list(wave.audience.lists)}
+    audit.record(tx, audit.Entry(order.at, order.by, "planned", _subject(wave), facts))
+    return cast("int", made.inserted_primary_key[0])  # pyright: ignore[reportOptionalSubscript]
+
+
+def get(tx: Connection, wave_id: int) -> Wave:
+    """One wave by its key."""
+    return _wave(tx.execute(_waves().where(waves.c.id == wave_id)).one())
+
+
+def of_release(tx: Connection, release: int) -> list[Wave]:
+    """A release's waves, oldest first."""
+    rows = tx.execute(_waves().where(waves.c.release_id == release).order_by(waves.c.id))
+    return [_wave(row) for row in rows]
+
+
+def in_states(tx: Connection, states: Collection[WaveState]) -> list[Wave]:
+    """Every wave in one of these states, the soonest first."""
+    rows = tx.execute(_waves().where(waves.c.state.in_(states)).order_by(waves.c.send_at))
+    return [_wave(row) for row in rows]
+
+
+def due_to_prepare(tx: Connection, until: datetime) -> list[Wave]:
+    """Planned waves whose send time is not after ``until``."""
+    rows = tx.execute(
+        _waves()
+        .where(waves.c.state == WaveState.PLANNED, waves.c.send_at <= until)
+        .order_by(waves.c.send_at),
+    )
+    return [_wave(row) for row in rows]
+
+
+def next_send_at(tx: Connection, after: datetime) -> datetime | None:
+    """The soonest send time after that instant of a wave that may still go out."""
+    return tx.execute(
+        select(func.min(waves.c.send_at)).where(
+            waves.c.state.in_((WaveState.PLANNED, WaveState.PREPARING, WaveState.READY)),
+            waves.c.send_at > after,
+        ),
+    ).scalar()
+
+
+def move(
+    tx: Connection,
+    wave: Wave,
+    to: WaveState,
+    order: Order,
+    *,
+    action: str | None = None,
+    **values: Any,  # noqa: ANN401 - column values, typed by the schema
+) -> None:
+    """Move one wave and write the audit row beside it.
+
+    Raises:
+        IllegalMove: The table does not list the move, or somebody moved the wave meanwhile.
+
+    """
+    if not is_legal(wave.state, to):
+        raise IllegalMove(before=wave.state, after=to)
+    if wave.state is WaveState.HELD:
+        values.setdefault("reason", None)
+        values.update(resume_to=None, held_at=None)
+    if wave.state is WaveState.FINISHED:
+        values["finished_at"] = None
+    done = tx.execute(
+        update(waves)
+        .where(waves.c.id == wave.id, waves.c.state == wave.state)
+        .values(state=to, **values),
+    )
+    if done.rowcount != 1:
+        now_in = tx.execute(select(waves.c.state).where(waves.c.id == wave.id)).scalar_one()
+        raise IllegalMove(before=now_in, after=to)
+    facts = {"wave": wave.id, "from": wave.state.value, "to": to.value}
+    if "reason" in values and values["reason"] is not None:
+        facts["reason"] = str(values["reason"])
+    audit.record(tx, audit.Entry(order.at, order.by, action or to.value, _subject(wave), facts))
+
+
+def hold(tx: Connection, wave: Wave, reason: HoldReason, order: Order) -> None:
+    """Stop a wave for now; it remembers where to go on."""
+    move(
+        tx,
+        wave,
+        WaveState.HELD,
+        order,
+        reason=reason,
+        resume_to=wave.state,
+        held_at=order.at,
+    )
+
+
+def resume(tx: Connection, wave: Wave, order: Order, *, waive: str | None = None) -> None:
+    """Let a held wave go on where it stopped; ``waive`` is remembered by name."""
+    to = wave.resume_to
+    if to is None:
+        raise IllegalMove(before=wave.state, after="resumed")
+    waived = sorted(wave.waived | {waive}) if waive else sorted(wave.waived)
+    move(tx, wave, to, order, action="resumed", waived=waived)
+
+
+def seal(tx: Connection, wave: Wave, facts: Mapping[str, Any], order: Order) -> None:
+    """Freeze the audience: counts and hash, once, together with the move to ``ready`` (I3)."""
+    move(tx, wave, WaveState.READY, order, action="sealed", sealed_at=order.at, **facts)
+
+
+def unseal(tx: Connection, wave_id: int) -> None:
+    """Drop the rows of an audience that is not sealed, or will be made anew."""
+    tx.execute(delete(deliveries).where(deliveries.c.wave_id == wave_id))
+    tx.execute(delete(batches).where(batches.c.wave_id == wave_id))
+    tx.execute(delete(exclusions).where(exclusions.c.wave_id == wave_id))
+
+
+def note_first_mail(tx: Connection, wave_id: int, at: datetime) -> None:
+    """Remember when the wave's first MAIL went out; later calls change nothing."""
+    tx.execute(
+        update(waves)
+        .where(waves.c.id == wave_id, waves.c.first_mail_at.is_(None))
+        .values(first_mail_at=at),
+    )
+
+
+def counts(tx: Connection, wave_id: int) -> dict[DeliveryState, int]:
+    """How many of the wave's deliveries stand in each state; absent states are zero."""
+    rows = tx.execute(
+        select(deliveries.c.state, func.count())
+        .where(deliveries.c.wave_id == wave_id)
+        .group_by(deliveries.c.state),
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def finish(tx: Connection, wave: Wave, now: datetime) -> bool:
+    """Finish a sending wave when nothing is open and the sum holds (I3); say whether it did."""
+    states = counts(tx, wave.id)
+    still_open = any(states.get(state, 0) for state in OPEN)
+    if still_open or sum(states.values()) != wave.recipients:
+        return False
+    order = Order(DESK, now)
+    move(tx, wave, WaveState.FINISHED, order, finished_at=now)
+    return True
+
+
+def complete_stop(tx: Connection, wave: Wave, order: Order) -> bool:
+    """Finish a cancellation once no worker holds any of the wave; say whether it is finished.
+
+    What had not left is cancelled for good, with exact numbers in the audit (I7).
+    """
+    busy = tx.execute(
+        select(
+            exists().where(
+                batches.c.wave_id == wave.id,
+                batches.c.state == BatchState.CLAIMED,
+            ),
+        ),
+    ).scalar_one()
+    if busy:
+        return False
+    tx.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.wave_id == wave.id,
+            deliveries.c.state.in_((DeliveryState.QUEUED, DeliveryState.DEFERRED)),
+        )
+        .values(state=DeliveryState.CANCELLED, due_at=None, at=order.at),
+    )
+    tx.execute(
+        update(batches)
+        .where(
+            batches.c.wave_id == wave.id,
+            batches.c.state.in_(sources(BatchState.CANCELLED)),
+        )
+        .values(state=BatchState.CANCELLED),
+    )
+    if wave.first_mail_at is None and wave.sealed_at is None:
+        unseal(tx, wave.id)
+    move(tx, wave, WaveState.CANCELLED, order)
+    return True
+
+
+def pending_of(tx: Connection, release: int) -> Wave | None:
+    """The release's wave that is not over yet, if there is one."""
+    row = tx.execute(
+        _waves().where(
+            waves.c.release_id == release,
+            waves.c.state.in_(PENDING | {WaveState.STOPPING}),
+        ),
+    ).first()
+    return _wave(row) if row is not None else None
+
+
+def _subject(wave: Wave) -> str:
+    return f"release {wave.ref}"
+
+
+def _wave(row: Row[Any]) -> Wave:
+    return Wave(
+        id=row.id,
+        release_id=row.release_id,
+        version_id=row.version_id,
+        kind=WaveKind(row.kind),
+        state=row.state,
+        send_at=row.send_at,
+        audience=AudienceRule(tuple(row.audience["lists"]), tuple(row.audience["exclude"])),
+        reason=row.reason,
+        resume_to=row.resume_to,
+        held_at=row.held_at,
+        waived=frozenset(row.waived),
+        recipients=row.recipients,
+        exclusions=row.exclusions,
+        audience_hash=row.audience_hash,
+        sealed_at=row.sealed_at,
+        first_mail_at=row.first_mail_at,
+        finished_at=row.finished_at,
+        embargo_at=row.embargo_at,
+    )
