@@ -230,6 +230,24 @@ def test_wall_and_database_together_outvote_a_wrong_anchor() -> None:
     assert world.early_s() == 0
 
 
+def test_the_new_anchor_is_the_earlier_of_two_that_agree() -> None:
+    world = World(wall_lies_s=-3600)
+    world.wall_lies_s = 1.5
+    world.ask_database()
+    world.passes_watched(62)
+    jump = world.clock.reanchor()
+    assert jump is not None
+    assert jump.after == world.true
+
+
+def test_no_anchor_is_set_where_wall_and_database_contradict_each_other() -> None:
+    world = World(wall_lies_s=-3600)
+    world.wall_lies_s = 3600
+    world.ask_database()
+    world.passes_watched(200)
+    assert world.clock.reanchor() is None
+
+
 # Properties: scripted worlds
 
 lies = st.one_of(st.sampled_from([0.0, 0.3, 1.9, 2.1, 3600.0]), st.floats(-1e8, 1e8))
