@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from distributor.core.states import HoldReason, VersionState, WaveState
+if TYPE_CHECKING:
+    from distributor.core.states import HoldReason, VersionState, WaveState
 
 
 class EmbargoState(StrEnum):
@@ -206,6 +207,7 @@ class Wave:
     resume_to: WaveState | None = None
     held_at: datetime | None = None
     waived: frozenset[str] = frozenset()
+    prepared_by: str | None = None
     recipients: int | None = None
     exclusions: int | None = None
     audience_hash: str | None = None

@@ -48,27 +48,36 @@ class Result:
 # --- sealing -----------------------------------------------------------------------------------
 
 
-def add_batch(tx: Connection, wave_id: int, due_at: datetime) -> int:
-    """A new ready batch of a wave; gives its key."""
+def add_batches(tx: Connection, wave_id: int, count: int, due_at: datetime) -> list[int]:
+    """So many new ready batches of a wave; gives their keys in order."""
+    if not count:
+        return []
     made = tx.execute(
-        insert(batches)
-        .values(wave_id=wave_id, state=BatchState.READY, due_at=due_at)
-        .returning(batches.c.id),
+        insert(batches).returning(batches.c.id, sort_by_parameter_order=True),
+        [{"wave_id": wave_id, "state": BatchState.READY, "due_at": due_at}] * count,
     )
-    return made.scalar_one()
+    return list(made.scalars())
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A recipient about to be sealed in: the batch and the opaque reference it gets."""
+
+    candidate: Candidate
+    batch_id: int
+    reference: str
 
 
 def add_recipients(
     tx: Connection,
     wave: Wave,
-    recipients: Sequence[tuple[Candidate, str]],
+    entries: Sequence[Entry],
     *,
-    batch_id: int,
     compiled_id: int,
     now: datetime,
 ) -> None:
-    """Store one queued delivery for each ``(candidate, reference)``, values frozen (I6)."""
-    if not recipients:
+    """Store one queued delivery for each entry, its slot values frozen (I6)."""
+    if not entries:
         return
     tx.execute(
         insert(deliveries),
@@ -76,21 +85,21 @@ def add_recipients(
             {
                 "wave_id": wave.id,
                 "version_id": wave.version_id,
-                "batch_id": batch_id,
+                "batch_id": entry.batch_id,
                 "compiled_id": compiled_id,
-                "contact_id": candidate.contact_id,
-                "reference": reference,
-                "address": candidate.recipient.address,
-                "address_key": candidate.address_key,
-                "name": candidate.recipient.name,
-                "given_name": candidate.recipient.given_name,
-                "outlet": candidate.recipient.outlet,
+                "contact_id": entry.candidate.contact_id,
+                "reference": entry.reference,
+                "address": entry.candidate.recipient.address,
+                "address_key": entry.candidate.address_key,
+                "name": entry.candidate.recipient.name,
+                "given_name": entry.candidate.recipient.given_name,
+                "outlet": entry.candidate.recipient.outlet,
                 "state": DeliveryState.QUEUED,
                 "attempts": 0,
                 "crashes": 0,
                 "at": now,
             }
-            for candidate, reference in recipients
+            for entry in entries
         ],
     )
 

@@ -257,6 +257,8 @@ waves = Table(
     Column("send_at", Instant, nullable=False),
     # The rule of its audience: {"lists": [id…], "exclude": [id…]}.
     Column("audience", JSON, nullable=False),
+    # The worker that is making the audience; its unsealed rows are nobody else's.
+    Column("prepared_by", String),
     Column("recipients", Integer),
     Column("exclusions", Integer),
     Column("audience_hash", String),

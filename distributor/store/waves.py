@@ -164,6 +164,34 @@ def resume(tx: Connection, wave: Wave, order: Order, *, waive: str | None = None
     move(tx, wave, to, order, action="resumed", waived=waived)
 
 
+def take_preparing(tx: Connection, wave: Wave, worker: str, *, after: str | None) -> bool:
+    """Make the worker the one that prepares the wave; False when another was first.
+
+    ``after`` is who prepared it before and is gone; None when nobody has begun.
+    """
+    before = waves.c.prepared_by.is_(None) if after is None else waves.c.prepared_by == after
+    done = tx.execute(
+        update(waves)
+        .where(waves.c.id == wave.id, waves.c.state == WaveState.PREPARING, before)
+        .values(prepared_by=worker),
+    )
+    return done.rowcount == 1
+
+
+def still_preparing(tx: Connection, wave_id: int, worker: str) -> bool:
+    """Whether the wave is still being prepared, by this worker; locks it for the transaction."""
+    row = tx.execute(
+        select(waves.c.id)
+        .where(
+            waves.c.id == wave_id,
+            waves.c.state == WaveState.PREPARING,
+            waves.c.prepared_by == worker,
+        )
+        .with_for_update(),
+    ).first()
+    return row is not None
+
+
 def seal(tx: Connection, wave: Wave, facts: Mapping[str, Any], order: Order) -> None:
     """Freeze the audience: counts and hash, once, together with the move to ``ready`` (I3)."""
     move(tx, wave, WaveState.READY, order, action="sealed", sealed_at=order.at, **facts)
@@ -271,6 +299,7 @@ def _wave(row: Row[Any]) -> Wave:
         resume_to=row.resume_to,
         held_at=row.held_at,
         waived=frozenset(row.waived),
+        prepared_by=row.prepared_by,
         recipients=row.recipients,
         exclusions=row.exclusions,
         audience_hash=row.audience_hash,

@@ -1,0 +1,108 @@
+"""Scheduling: planned waves start preparing in time; what must not leave now is held.
+
+Everything here is decided again at each tick from the rows alone, so it does not matter who
+ticks, or how often, or whether an hour was slept through.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from distributor.core.states import HoldReason, WaveState
+from distributor.core.timing import resolve
+from distributor.errors import EmbargoUnclear, IllegalMove
+from distributor.store import releases, waves
+from distributor.store.waves import DESK, Order
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from distributor.core.model import Wave
+    from distributor.core.policy import SendingPolicy
+    from distributor.store.database import Database
+
+log = structlog.get_logger(__name__)
+
+#: A clock hold lifts by itself once nobody has renewed it for so long, in seconds (I2).
+CLOCK_STABLE_S = 60.0
+
+
+def tick(database: Database, policy: SendingPolicy, *, now: datetime, clock_agrees: bool) -> None:
+    """Move every wave whose time has come. ``now`` is the guarded clock's."""
+    with database.read() as tx:
+        planned = waves.due_to_prepare(tx, now + timedelta(seconds=policy.prepare_before_s))
+        waiting = waves.in_states(tx, (WaveState.READY, WaveState.SENDING))
+        held = waves.in_states(tx, (WaveState.HELD,))
+    for wave in planned:
+        _apply(database, wave, _begin, now)
+    for wave in waiting:
+        if not clock_agrees and wave.send_at <= now:
+            _apply(database, wave, _hold_for_clock, now)
+        elif _too_late(wave, policy, now):
+            _apply(database, wave, _hold_as_late, now)
+    for wave in held:
+        if clock_agrees and _clock_hold_is_over(wave, now):
+            _apply(database, wave, _lift, now)
+
+
+def _too_late(wave: Wave, policy: SendingPolicy, now: datetime) -> bool:
+    begun = wave.first_mail_at is not None or HoldReason.LATE in wave.waived
+    return not begun and policy.is_late(wave.send_at, now)
+
+
+def _clock_hold_is_over(wave: Wave, now: datetime) -> bool:
+    if wave.reason is not HoldReason.CLOCK or wave.held_at is None:
+        return False
+    return now >= wave.held_at + timedelta(seconds=CLOCK_STABLE_S)
+
+
+def _begin(tx: Connection, wave: Wave, now: datetime) -> None:
+    order = Order(DESK, now)
+    if _zone_changed(tx, wave):
+        waves.hold(tx, wave, HoldReason.ZONE, order)
+    else:
+        waves.move(tx, wave, WaveState.PREPARING, order)
+
+
+def _zone_changed(tx: Connection, wave: Wave) -> bool:
+    """Whether today's time zone rules put the embargo at another instant than was stored."""
+    embargo = releases.version_of(tx, wave.version_id).draft.embargo
+    if embargo.local is None or HoldReason.ZONE in wave.waived:
+        return False
+    try:
+        return resolve(embargo.local) != embargo.at
+    except EmbargoUnclear:
+        return True
+
+
+def _hold_for_clock(tx: Connection, wave: Wave, now: datetime) -> None:
+    waves.hold(tx, wave, HoldReason.CLOCK, Order(DESK, now))
+
+
+def _hold_as_late(tx: Connection, wave: Wave, now: datetime) -> None:
+    waves.hold(tx, wave, HoldReason.LATE, Order(DESK, now))
+
+
+def _lift(tx: Connection, wave: Wave, now: datetime) -> None:
+    waves.resume(tx, wave, Order(DESK, now))
+
+
+def _apply(database: Database, wave: Wave, step: _Step, now: datetime) -> None:
+    try:
+        database.write(lambda tx: step(tx, wave, now)).result()
+    except IllegalMove:
+        # Another worker or a person was first: the next tick sees what came of it.
+        log.debug("Wave had moved already", action="wave_moved_already", wave=wave.id)
+    else:
+        log.info("Wave moved", action="wave_moved", wave=wave.id, step=step.__name__.strip("_"))
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    _Step = Callable[[Connection, Wave, datetime], None]
