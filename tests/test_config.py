@@ -17,20 +17,13 @@ from distributor.settings import Settings, is_loopback
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Write = "Callable[..., Path]"
 CANARY = "canary-7f3a-Zürich"
 
 
 @pytest.fixture(autouse=True)
-def empty_desk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A folder of our own, and none of the variables of whoever runs the tests."""
-    import os  # noqa: PLC0415 - the one place that looks at the real environment
-
-    for name in list(os.environ):
-        if name.upper().startswith("DISTRIBUTOR_"):
-            monkeypatch.delenv(name)
+def empty_desk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Work in a folder of our own."""
     monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 @pytest.fixture
