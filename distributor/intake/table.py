@@ -1,0 +1,272 @@
+"""A table of contacts (CSV as people really send it) -> contacts, and a finding for every bad row.
+
+One row's fault never stops the rest, and nothing is dropped without a finding that names its line.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Final
+
+from charset_normalizer import from_bytes
+
+from distributor.core.address import visible
+from distributor.core.contact import NewContact, name_key
+from distributor.core.export import formula_plain
+from distributor.core.model import Finding
+from distributor.errors import InputError
+from distributor.intake.addresses import language_fault, read_contact, zone_fault
+from distributor.intake.columns import Layout, Record, find_layout, records
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: The most bytes one table may have: half a million journalists.
+TABLE_MAX: Final = 50_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One contact and the line of the file it begins in (the first line is 1)."""
+
+    line: int
+    contact: NewContact
+
+
+@dataclass(frozen=True, slots=True)
+class ContactTable:
+    """A table as it was read. Rows of one address are merged into its first.
+
+    ``read`` counts the rows with anything in them: rows + duplicates + refused rows.
+    ``columns`` pairs each heading (or column number) with the field it fills.
+    """
+
+    rows: tuple[Row, ...]
+    findings: tuple[Finding, ...]
+    read: int
+    duplicates: int
+    refused: int
+    encoding: str
+    separator: str
+    columns: tuple[tuple[str, str], ...]
+
+
+def read_table(
+    data: bytes,
+    *,
+    mapping: Mapping[str, str] | None = None,
+    encoding: str | None = None,
+) -> ContactTable:
+    """Read a table of contacts; ``mapping`` says ``heading or number -> field`` where we cannot.
+
+    Raises:
+        InputError: Empty, too large, not text, no column of addresses, an unusable mapping.
+
+    """
+    text, encoding, doubts = _decode(data, encoding)
+    lines = list(io.StringIO(text, newline=""))
+    layout = find_layout(lines, mapping or {})
+    reading = _Reading(layout)
+    for record in records(lines, layout.first, layout.separator):
+        reading.take(record)
+    return ContactTable(
+        rows=tuple(Row(line, contact) for line, contact in reading.contacts.values()),
+        findings=(*doubts, *layout.findings, *reading.all_findings()),
+        read=reading.read,
+        duplicates=reading.duplicates,
+        refused=reading.refused,
+        encoding=encoding,
+        separator=layout.separator,
+        columns=tuple((layout.headings[at], name) for name, at in layout.columns.items()),
+    )
+
+
+# --- bytes to text ---------------------------------------------------------------------------
+
+_OTHER_KINDS: Final = {
+    b"PK\x03\x04": "a spreadsheet or an archive",
+    b"\xd0\xcf\x11\xe0": "an old Excel or Word file",
+    b"%PDF": "a PDF",
+    b"\x1f\x8b": "a compressed file",
+}
+_MARKS: Final = (
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+_AS_CSV: Final = "Save it as CSV (UTF-8) and import that."
+
+
+def _decode(data: bytes, encoding: str | None) -> tuple[str, str, tuple[Finding, ...]]:
+    """The text, the encoding it was in, and a finding when that encoding was guessed."""
+    if len(data) > TABLE_MAX:
+        raise InputError(
+            f"The table has more than {TABLE_MAX // 1_000_000} MB.",
+            remedy="Split it and import the parts one after the other.",
+        )
+    for start, kind in _OTHER_KINDS.items():
+        if data.startswith(start):
+            raise InputError(f"This is {kind}, not a table of text.", remedy=_AS_CSV)
+    doubts: tuple[Finding, ...] = ()
+    if encoding is None:
+        encoding, sure = _guess(data)
+        if not sure:
+            words = f"read as {encoding}; if names look wrong, state it with --encoding"
+            doubts = (Finding("encoding", "warning", words),)
+    try:
+        text = data.decode(encoding)
+    except (UnicodeError, LookupError) as error:
+        words = f"The table cannot be read as {visible(encoding)}."
+        raise InputError(words, remedy=_AS_CSV) from error
+    if _looks_binary(text):
+        raise InputError("This is not a table of text.", remedy=_AS_CSV)
+    if not text.strip():
+        raise InputError("The table is empty.", remedy="Choose a file with a row of headings.")
+    return text.removeprefix("\ufeff"), encoding, doubts
+
+
+def _looks_binary(text: str) -> bool:
+    """More than one sign in fifty is a control character. A single one is that row's fault."""
+    start = text[:10_000]
+    return sum(sign < " " and sign not in "\t\r\n" for sign in start) * 50 > len(start)
+
+
+def _guess(data: bytes) -> tuple[str, bool]:
+    """The encoding of ``data`` and whether it is sure: a mark or valid UTF-8 is.
+
+    A few accents in a sea of ASCII are too little for statistics (charset-normalizer reads
+    "Jürgen" as "J³rgen"), so the likeliest is tried by its look first.
+    """
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            return encoding, True
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    else:
+        return "utf-8", True
+    if _looks_western(data):
+        return "cp1252", False
+    best = from_bytes(data[:_GUESSED_FROM]).best()
+    if best is None:
+        raise InputError("This is not a table of text in any known encoding.", remedy=_AS_CSV)
+    return best.encoding, False
+
+
+#: Bytes that are enough to guess an encoding from.
+_GUESSED_FROM: Final = 1_000_000
+_WESTERN_SIGNS: Final = frozenset("\u2018\u2019\u201c\u201d\u2013\u2014\u2026€£§©®°·«»\u00a0")
+
+
+def _looks_western(data: bytes) -> bool:
+    """Read as Windows-1252, every word beyond ASCII looks like a word of a western language."""
+    try:
+        text = data.decode("cp1252")
+    except UnicodeDecodeError:
+        return False
+    words = {word for word in re.split(r"[^\w\x80-\uffff]+", text) if not word.isascii()}
+    return all(_western_word(word) for word in words)
+
+
+def _western_word(word: str) -> bool:
+    foreign = [sign for sign in word if not sign.isascii()]
+    if not all(sign.isalpha() or sign in _WESTERN_SIGNS for sign in foreign):
+        return False
+    letters = sum(sign.isalpha() for sign in foreign)
+    return letters * 2 <= len(word) and not re.search(r"[a-z][\u00c0-\u00de\u0160\u017d]", word)
+
+
+# --- records to contacts ---------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What the rows came to so far."""
+
+    layout: Layout
+    contacts: dict[str, tuple[int, NewContact]] = field(
+        default_factory=dict[str, tuple[int, NewContact]]
+    )
+    findings: list[Finding] = field(default_factory=list[Finding])
+    ignored: dict[tuple[str, str], list[int]] = field(
+        default_factory=dict[tuple[str, str], list[int]]
+    )
+    read: int = 0
+    duplicates: int = 0
+    refused: int = 0
+
+    def take(self, record: Record) -> None:
+        """Read one row into a contact or a finding."""
+        if record.fault is None and not any(cell.strip() for cell in record.cells):
+            return
+        self.read += 1
+        found = self._contact(record)
+        if isinstance(found, Finding):
+            self.refused += 1
+            self.findings.append(found)
+            return
+        key = found.address.key
+        if key not in self.contacts:
+            self.contacts[key] = (record.line, found)
+            return
+        line, first = self.contacts[key]
+        self.duplicates += 1
+        self.contacts[key] = (line, _merged(first, found))
+        words = (
+            f"{visible(found.address.shown)} already stands in line {line}: merged into that row"
+        )
+        self.findings.append(Finding("duplicate", "warning", words, record.line))
+
+    def _contact(self, record: Record) -> NewContact | Finding:
+        if record.fault is not None:
+            return Finding("row", "error", f"this row cannot be read: {record.fault}", record.line)
+        if len(record.cells) > len(self.layout.headings) and any(
+            cell.strip() for cell in record.cells[len(self.layout.headings) :]
+        ):
+            words = (
+                f"this row has {len(record.cells)} cells under {len(self.layout.headings)} headings"
+            )
+            return Finding("row", "error", words, record.line)
+        values = {
+            name: formula_plain(record.cells[at])
+            for name, at in self.layout.columns.items()
+            if at < len(record.cells)
+        }
+        self._drop_unreadable(values, record.line)
+        found = read_contact(values, line=record.line)
+        if isinstance(found, Finding) and record.last > record.line:
+            words = f"{found.message} (lines {record.line} to {record.last} are one row)"
+            return replace(found, message=words)
+        return found
+
+    def _drop_unreadable(self, values: dict[str, str], line: int) -> None:
+        """A language or zone we do not know is no reason to lose a journalist: it is left empty."""
+        for name, fault in (("language", language_fault), ("zone", zone_fault)):
+            words = fault(values.get(name, "").strip())
+            if words is not None:
+                self.ignored.setdefault((name, words), []).append(line)
+                values[name] = ""
+
+    def all_findings(self) -> list[Finding]:
+        """Every finding in the order of the file; a value that was left empty once for all rows."""
+        once = [
+            Finding(f"{name}-ignored", "warning", f"{words}: left empty in {len(at)} rows", at[0])
+            for (name, words), at in self.ignored.items()
+        ]
+        return sorted([*self.findings, *once], key=lambda finding: finding.line or 0)
+
+
+def _merged(first: NewContact, again: NewContact) -> NewContact:
+    """``first``, its empty fields filled from ``again``; the topics of both."""
+    filled = {
+        item.name: getattr(first, item.name) or getattr(again, item.name)
+        for item in fields(NewContact)
+        if item.name not in {"address", "beats"}
+    }
+    beats = {name_key(beat): beat for beat in (*again.beats, *first.beats)}
+    return replace(first, beats=tuple(beats.values()), **filled)
