@@ -1,0 +1,1 @@
+"""Bytes and the wire: what a mail is made of, and how it leaves."""
