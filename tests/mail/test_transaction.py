@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import errno
 import os
 import time
@@ -64,13 +65,11 @@ class Notes:
         return "".join(entry[0] for entry in self.entries)
 
 
+ENVELOPE = Envelope("desk@press.example", "ann@daily.example", MAIL, delivery=7, token="t1")
+
+
 def an_envelope(**changes: Any) -> Envelope:
-    values: dict[str, Any] = {
-        "mail_from": "desk@press.example",
-        "rcpt_to": "ann@daily.example",
-        "data": MAIL,
-    }
-    return Envelope(**{**values, "delivery": 7, "token": "t1", **changes})
+    return dataclasses.replace(ENVELOPE, **changes)
 
 
 async def a_session(
@@ -660,3 +659,17 @@ def test_row_26_a_reply_of_a_megabyte_is_not_kept_and_drops_the_connection() -> 
     assert judge(facts).outcome is UNCERTAIN
     assert (facts.odd, alive) == (True, False)
     assert len(facts.reply) <= 2048 < MAX_REPLY
+
+
+def test_row_26_what_follows_garbage_is_thrown_away_and_memory_stays_bounded() -> None:
+    async def run() -> None:
+        async with Scripted() as server:
+            wire = (await a_session(server))._wire
+            wire.data_received(b"rubbish\r\n")
+            for _ in range(100):
+                wire.data_received(b"250-more\r\n" * 1000 + b"x" * 100_000)
+            assert (len(wire._buffer), len(wire._lines), len(wire._replies)) == (0, 0, 1)
+            assert wire.unread
+            wire.abort()
+
+    asyncio.run(run())
