@@ -1,0 +1,366 @@
+"""A compiled message: constant segments and slots, and the final bytes of one mail made of them.
+
+Compiling happens once, at approval; what it made is stored as :meth:`CompiledMessage.to_json` and
+bound by :attr:`CompiledMessage.digest` (I6). Merging splices one recipient's values between the
+ready segments: each value stands on quoted-printable lines of its own, closed by soft line breaks,
+so no constant byte depends on it. No line starts with a dot (it is ``=2E``): SMTP has nothing to
+stuff.
+
+Invariant: no Cc, no Bcc and no Auto-Submitted header (statements 14 and 37); To holds one address.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
+
+from distributor.core.header import (
+    DELIVERY,
+    LINE_MAX,
+    LIST_ID,
+    MAILTO,
+    MESSAGE_ID,
+    check_address,
+    check_form,
+    check_text,
+    constant_headers,
+    date_text,
+    fold_mailbox,
+)
+from distributor.core.model import Draft, Recipient, Sender
+from distributor.core.quoted import QP_LINE_MAX, READY, quoted
+from distributor.errors import MessageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+Coding = Literal["text", "html"]
+
+_FORMAT: Final = 1
+_OCTETS_MAX: Final = 998  # RFC 5322 2.1.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseContent:
+    """Everything constant that a release's message is compiled from.
+
+    ``embargo_at`` is in UTC and needs its ``zone``. ``lifted`` says what the mail will be when it
+    arrives: a general wave leaves at the lift, so its mail must not claim to be embargoed; only an
+    advance copy (``lifted=False``) carries the banner. ``unsubscribe`` is a mail address.
+    """
+
+    draft: Draft
+    sender: Sender
+    language: str = "en"
+    embargo_at: datetime | None = None
+    zone: str | None = None
+    lifted: bool = True
+    unsubscribe: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Personal:
+    """What differs between two mails of one compiled message.
+
+    ``message_id`` stands in its angle brackets; ``date`` is in UTC; ``unsubscribe_mailto`` is a
+    ``mailto:`` URI; ``list_id`` is bare (``press.example.org``); ``delivery`` is our opaque
+    reference.
+    """
+
+    recipient: Recipient
+    message_id: str
+    date: datetime
+    delivery: str
+    unsubscribe_mailto: str | None = None
+    list_id: str | None = None
+
+
+class Slot(NamedTuple):
+    """A place for one recipient value, and how the part around it writes text."""
+
+    field: str
+    coding: Coding
+
+
+def _addressed_to(recipient: Recipient) -> str:
+    known = [part for part in (recipient.name, recipient.outlet) if part]
+    return ", ".join(known) or recipient.address
+
+
+def _known_as(recipient: Recipient) -> str:
+    known = [part for part in (recipient.name, recipient.outlet) if part]
+    return f" ({', '.join(known)})" if known else ""
+
+
+#: What a template may show of its recipient. The last two are ready-made so that no template needs
+#: a condition: "Jane Doe, The Herald" or else the address; " (Jane Doe, The Herald)" or nothing.
+SLOT_VALUES: Final[dict[str, Callable[[Recipient], str]]] = {
+    "address": lambda recipient: recipient.address,
+    "name": lambda recipient: recipient.name,
+    "given_name": lambda recipient: recipient.given_name,
+    "outlet": lambda recipient: recipient.outlet,
+    "addressed_to": _addressed_to,
+    "known_as": _known_as,
+}
+
+
+_Step = tuple[Slot, "Callable[[Recipient], str]", "Callable[[str], object]", str]
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledMessage:
+    """One message for many recipients, as approval stores it.
+
+    ``headers`` are the constant ones, their values folded and encoded. ``segments`` are the bytes
+    of the body around the slots: always one more than there are ``slots``. ``html_size`` is the
+    octets of the HTML part before encoding and without slot values (statement 51).
+    """
+
+    kind: str
+    language: str
+    headers: tuple[tuple[str, str], ...]
+    segments: tuple[bytes, ...]
+    slots: tuple[Slot, ...]
+    html_size: int = 0
+    opening: str = field(init=False, repr=False, compare=False)
+    plan: tuple[_Step, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuse a shape that cannot be merged, and work out once what merging repeats."""
+        if len(self.segments) != len(self.slots) + 1:
+            raise MessageError("a compiled message has one more segment than it has slots")
+        for slot in self.slots:
+            if slot.field not in SLOT_VALUES or slot.coding not in READY:
+                raise MessageError(f"unknown slot {slot.field!r} in {slot.coding!r}")
+        first, *following = (segment.decode("ascii") for segment in self.segments)
+        block = "".join(f"{name}: {value}\r\n" for name, value in self.headers)
+        object.__setattr__(self, "opening", f"{block}\r\n{first}")
+        plan = tuple(
+            (slot, SLOT_VALUES[slot.field], READY[slot.coding], segment)
+            for slot, segment in zip(self.slots, following, strict=True)
+        )
+        object.__setattr__(self, "plan", plan)
+
+    def to_json(self) -> str:
+        """One text for one message: keys sorted, ASCII only, no spaces."""
+        form = {
+            "format": _FORMAT,
+            "kind": self.kind,
+            "language": self.language,
+            "headers": self.headers,
+            "segments": [segment.decode("ascii") for segment in self.segments],
+            "slots": self.slots,
+            "html_size": self.html_size,
+        }
+        return json.dumps(form, sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> CompiledMessage:
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            MessageError: the text is something else, or of a later format.
+
+        """
+        try:
+            form = cast("dict[str, Any]", json.loads(text))
+            if form["format"] != _FORMAT:
+                raise MessageError(f"compiled message of unknown format {form['format']!r}")
+            return cls(
+                kind=form["kind"],
+                language=form["language"],
+                headers=tuple((name, value) for name, value in form["headers"]),
+                segments=tuple(segment.encode("ascii") for segment in form["segments"]),
+                slots=tuple(Slot(field, coding) for field, coding in form["slots"]),
+                html_size=form["html_size"],
+            )
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise MessageError("the stored message cannot be read") from error
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of :meth:`to_json`, in hex: what approval binds (I6)."""
+        return hashlib.sha256(self.to_json().encode("ascii")).hexdigest()
+
+
+def merge(compiled: CompiledMessage, personal: Personal) -> bytes:
+    """Final bytes of one mail: ASCII, CRLF line ends, ready to follow DATA without dot-stuffing.
+
+    Raises:
+        MessageError: a value of this recipient cannot stand in a mail; the field is named.
+
+    """
+    recipient = personal.recipient
+    pieces = [_personal_headers(personal), compiled.opening]
+    for slot, value_of, ready, segment in compiled.plan:
+        value = value_of(recipient)
+        if ready(value):
+            pieces += (value, "=\r\n", segment)
+        elif value:
+            pieces += (_fill(slot, value), segment)
+        else:
+            pieces.append(segment)
+    return "".join(pieces).encode("ascii")
+
+
+def _personal_headers(personal: Personal) -> str:
+    recipient = personal.recipient
+    address = check_address(recipient.address, "recipient's address")
+    check_form(MESSAGE_ID, personal.message_id, "Message-ID")
+    check_form(DELIVERY, personal.delivery, "delivery reference")
+    block = (
+        f"To: {fold_mailbox(recipient.name, address, used=4)}\r\n"
+        f"Date: {date_text(personal.date)}\r\n"
+        f"Message-ID: {personal.message_id}\r\n"
+        f"X-Distributor-Delivery: {personal.delivery}\r\n"
+    )
+    if personal.list_id is not None:
+        check_form(LIST_ID, personal.list_id, "List-Id")
+        block += f"List-Id: <{personal.list_id}>\r\n"
+    if personal.unsubscribe_mailto is not None:
+        # One unbroken line whatever its length: RFC 2369 forbids white space in the brackets.
+        check_form(MAILTO, personal.unsubscribe_mailto, "unsubscribe address")
+        block += f"List-Unsubscribe: <{personal.unsubscribe_mailto}>\r\n"
+    return block
+
+
+def header_names(compiled: CompiledMessage, personal: Personal) -> tuple[str, ...]:
+    """Exactly the headers that :func:`merge` writes for these two: what the check expects."""
+    optional = (
+        *(("List-Id",) if personal.list_id is not None else ()),
+        *(("List-Unsubscribe",) if personal.unsubscribe_mailto is not None else ()),
+    )
+    always = ("To", "Date", "Message-ID", "X-Distributor-Delivery")
+    return (*always, *optional, *(name for name, _ in compiled.headers))
+
+
+def _fill(slot: Slot, value: str) -> str:
+    check_text(value, f"recipient's {slot.field.replace('_', ' ')}")
+    encoded = quoted(_escaped(value) if slot.coding == "html" else value, closed=True)
+    return encoded.decode("ascii")
+
+
+def _escaped(value: str) -> str:
+    return (
+        value.replace("&", "&amp;")
+        .replace("<", "&lt;")
+        .replace(">", "&gt;")
+        .replace('"', "&#34;")
+        .replace("'", "&#39;")
+    )
+
+
+_ATOMS: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_TO: Final = re.compile(
+    rf"(?:(?:\"(?:[^\"\\]|\\.)*\"|{_ATOMS}(?:(?:\r\n)? {_ATOMS})*)(?:\r\n)? <([^<>\r\n ]+)>"
+    r"|([^<>\r\n ,;]+))",
+)
+
+
+def check_final(data: bytes, *, headers: Iterable[str], recipient: str) -> None:
+    """Judge the final bytes of one mail, whatever made them (design section 7, I8).
+
+    ``headers`` names every header expected, each once; ``recipient`` is the one address of To.
+    Checked: ASCII; CRLF alone as line end, also at the end; no NUL; header lines of at most 998
+    octets, 76 with an encoded-word; body lines of at most 76; the header set; To.
+
+    Raises:
+        MessageError: which rule is broken. No text of the mail is repeated.
+
+    """
+    if not data.isascii() or b"\0" in data:
+        raise MessageError("the mail holds an octet that is not 7-bit text")
+    head, _, body = data.partition(b"\r\n\r\n")
+    lengths = list(map(len, body.splitlines()))
+    # Each CRLF adds two octets to its line: a bare CR or LF, or a last line without end, adds less.
+    if not lengths or len(body) != sum(lengths) + 2 * len(lengths):
+        raise MessageError("the mail holds a bare CR or LF, or does not end in CRLF")
+    if max(lengths) > QP_LINE_MAX:
+        raise MessageError("a body line is longer than 76 octets")
+    lines = head.splitlines()
+    if b"\r\n".join(lines) != head:
+        raise MessageError("the header holds a bare CR or LF")
+    _check_header([line.decode("ascii") for line in lines], sorted(headers), recipient)
+
+
+def _check_header(lines: list[str], expected: list[str], recipient: str) -> None:
+    names: list[str] = []
+    to = ""
+    for line in lines:
+        if len(line) > LINE_MAX and ("=?" in line or len(line) > _OCTETS_MAX):
+            raise MessageError("a header line is too long")
+        if line[:1] in " \t" and line.strip() and names:
+            if names[-1] == "To":
+                to += "\r\n" + line
+            continue
+        name, _, value = line.partition(": ")
+        if not value or value.isspace():
+            raise MessageError("a header line has no name or no value")
+        names.append(name)
+        if name == "To":
+            to = value
+    names.sort()
+    if names != expected:
+        odd = sorted(set(names) ^ set(expected)) or sorted({n for n in names if names.count(n) > 1})
+        shown = ", ".join(f"{name[:40]!a}" for name in odd)
+        raise MessageError(f"unexpected, missing or repeated headers: {shown}")
+    parsed = _TO.fullmatch(to)
+    if parsed is None or (parsed[1] or parsed[2]) != recipient:
+        raise MessageError("To does not hold exactly the one recipient")
+
+
+#: Texts that became a header of their own, or a broken line, somewhere (reliability finding 1).
+_NASTY: Final = (
+    "A \N{PILE OF POO} subject=?UTF-8?Q?=0D=0A?=Bcc: injected@example.com",
+    "=?UTF-8?Q?=0D=0ABcc:_injected@example.com?=",
+    "=?utf-8?b?DQpCY2M6IGluamVjdGVkQGV4YW1wbGUuY29t?= " * 8,
+    "\N{PILE OF POO}" * 120 + " Bcc: injected@example.com",
+    '"quoted" <injected@example.com>, \\"',
+)
+_REFUSED: Final = ("\r\nBcc: i@example.com", "\nBcc: i@example.com", "\0", "\x0b", "\x85", "\u2028")
+
+
+def self_test() -> None:
+    """Run this builder on the strings that made others inject headers; called at every start.
+
+    Raises:
+        MessageError: a header appeared, or text that must be refused was not.
+
+    """
+    for text in (*_NASTY, *(f"A{end}" for end in _REFUSED)):
+        refused = text not in _NASTY
+        try:
+            data, names = _nasty_mail(text)
+        except MessageError:
+            if refused:
+                continue
+            raise
+        if refused:
+            raise MessageError("self-test: a control character was accepted in a header")
+        check_final(data, headers=names, recipient="journalist@example.com")
+        if re.search(rb"(?im)^bcc:", data):
+            raise MessageError("self-test: user text became a header")
+
+
+def _nasty_mail(text: str) -> tuple[bytes, tuple[str, ...]]:
+    sender = Sender(name=text, address="press@example.com")
+    compiled = CompiledMessage(
+        kind="self-test",
+        language="en",
+        headers=constant_headers(
+            sender, subject=text, language="en", content_type="text/plain; charset=us-ascii"
+        ),
+        segments=(b"For: =\r\n", b"\r\n"),
+        slots=(Slot("name", "text"),),
+    )
+    personal = Personal(
+        recipient=Recipient("journalist@example.com", name=text),
+        message_id="<self-test@example.com>",
+        date=datetime(2026, 12, 1, 0, 1, tzinfo=UTC),
+        delivery="self-test",
+    )
+    return merge(compiled, personal), header_names(compiled, personal)
