@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hypothesis
@@ -15,8 +16,7 @@ from distributor.settings import PREFIX, is_loopback
 from tests import postgresql
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 hypothesis.settings.register_profile("desk", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
@@ -149,6 +149,31 @@ def _borrowed(server: postgresql.Server, template: str) -> Iterator[str]:
     server.drop(name)
 
 
+# Golden files
+
+GOLDEN = Path(__file__).parent / "golden"
+_UPDATE = "--golden-update"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a person say that today's output is right."""
+    parser.addoption(_UPDATE, action="store_true", help="write the golden files anew")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, bytes], None]:
+    """Compare bytes with a file under tests/golden, or write that file anew when asked to."""
+
+    def compare(name: str, actual: bytes) -> None:
+        path = GOLDEN / name
+        if request.config.getoption(_UPDATE):
+            path.write_bytes(actual)
+        assert path.is_file(), f"{path} is missing: make golden-update"
+        assert actual.splitlines(keepends=True) == path.read_bytes().splitlines(keepends=True)
+
+    return compare
+
+
 # What was left out
 
 
@@ -157,6 +182,7 @@ def _left_out(reporter: Any) -> Counter[str]:
     return Counter(report.longrepr[2].removeprefix("Skipped: ") for report in reports)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Name every group of tests that did not run, and why."""
     terminalreporter.section("left out")

@@ -1,0 +1,75 @@
+# Everything a developer does, one word each. `make` alone lists the words.
+#
+# What the virtual environment holds is what requirements-dev.lock says, checked by hash; it is
+# brought up to date when that file changes and left alone otherwise.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+UV ?= $(shell command -v uv || echo $(BIN)/uv)
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo run test test-fast check fmt golden-update lock wheel clean
+
+help: ## list these words
+	@while IFS= read -r line; do \
+		case $$line in \
+			[a-z]*": ## "* | [a-z]*": "*" ## "*) \
+				printf '  %-14s %s\n' "$${line%%:*}" "$${line##*## }";; \
+		esac; \
+	done < $(firstword $(MAKEFILE_LIST))
+
+setup: $(VENV)/linked ## a virtual environment with everything in it
+	@echo "Ready: $(BIN)/distributor"
+
+$(VENV)/filled: requirements-dev.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r $<
+	@touch $@
+
+$(VENV)/linked: $(VENV)/filled pyproject.toml
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup ## the whole job on this machine: a release, its journalists, an embargo, the log
+	$(BIN)/distributor demo
+
+run: setup ## send what is due, with ./config.toml
+	$(BIN)/distributor run
+
+test: setup ## every test, with coverage, and what was left out
+	$(PYTEST) --cov --cov-report=term:skip-covered
+
+test-fast: setup ## the tests that need no server of their own; stops at the first failure
+	$(PYTEST) -q -x -m "not postgresql and not slow"
+
+check: setup ## format, lint, types, and who may import whom
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+
+fmt: setup ## put the code into shape
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+golden-update: setup ## take today's mails as the golden ones; read the difference before you commit
+	$(PYTEST) -q tests/golden --golden-update
+	git --no-pager diff --stat -- tests/golden
+
+lock: ## choose the newest versions that pyproject.toml allows (needs uv)
+	$(COMPILE) --upgrade pyproject.toml --output-file requirements.lock
+	$(COMPILE) --upgrade --constraint requirements.lock --group dev pyproject.toml \
+		--output-file requirements-dev.lock
+
+wheel: setup ## build dist/distributor-….whl
+	$(BIN)/python -m hatchling build --target wheel
+
+clean: ## remove what was built; the virtual environment and your data stay
+	rm -rf build dist .coverage .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find distributor tests alembic -name __pycache__ -type d -exec rm -rf {} +
