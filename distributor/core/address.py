@@ -28,6 +28,7 @@ _AROUND: Final = {
     "(": "a comment",
     "<": "angle brackets",
     "[": "a literal IP",
+    "=?": "an encoded word",
 }
 
 

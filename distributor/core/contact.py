@@ -43,6 +43,16 @@ class NewContact:
     note: str = ""
     beats: tuple[str, ...] = ()
 
+    @property
+    def full_name(self) -> str:
+        """The name as said, else put together from its two parts."""
+        return self.name or full_name(self.given_name, self.family_name)
+
+
+def full_name(given: str, family: str) -> str:
+    """One name of its two parts, either of which may be empty."""
+    return f"{given} {family}".strip()
+
 
 def name_key(name: str) -> str:
     """The form two names of a list, an outlet or a beat are compared in: NFC, spaces, case."""

@@ -65,7 +65,7 @@ def read_contact(values: Mapping[str, str], *, line: int | None = None) -> NewCo
     """A contact's fields as written -> one contact; or one finding naming all that is wrong.
 
     ``values`` holds ``address`` and any of TEXT_FIELDS; ``beats`` is one text, its topics separated
-    by comma, semicolon or bar. A missing ``name`` is put together from its two parts.
+    by comma, semicolon or bar.
     """
     address = read_address(values.get("address", ""), line=line)
     texts = {field: clean(values.get(field, "")) for field in TEXT_FIELDS}
@@ -80,8 +80,6 @@ def read_contact(values: Mapping[str, str], *, line: int | None = None) -> NewCo
     if reasons:
         words = f"{visible(address.shown)}: {'; '.join(reasons)}"
         return Finding("contact", "error", words, line)
-    if not texts["name"]:
-        texts["name"] = f"{texts['given_name']} {texts['family_name']}".strip()
     return NewContact(address=address, beats=beats, **texts)
 
 

@@ -44,6 +44,7 @@ def test_an_ordinary_address_may_stand_in_rcpt_as_it_is(text: str) -> None:
         ("jane@[192.0.2.1]", "literal IP"),
         ("jane@[IPv6:2001:db8::1]", "literal IP"),
         ("jane@192.0.2.1", "number"),
+        ("=?utf-8?q?jane?=@paper.example", "encoded word"),
         ("x" * 65 + "@paper.example", "more than 64"),
         ("é" * 33 + "@paper.example", "more than 64"),
         ("jane@paper.example\r\nBcc: x@y.example", "line break"),

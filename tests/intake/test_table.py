@@ -46,7 +46,11 @@ def test_every_field_is_read_by_its_heading() -> None:
     assert row.line == 2
     contact = row.contact
     assert contact.address.wire == "jane@paper.example"
-    assert (contact.name, contact.given_name, contact.family_name) == ("Jane Doe", "Jane", "Doe")
+    assert (contact.full_name, contact.given_name, contact.family_name) == (
+        "Jane Doe",
+        "Jane",
+        "Doe",
+    )
     assert (contact.outlet, contact.role) == ("The Daily Paper", "Health editor")
     assert (contact.phone, contact.note) == ("+44 20 7946 0000", "rings back")
     assert contact.beats == ("Health", "NHS")
@@ -95,7 +99,7 @@ def test_a_western_file_without_mark_is_read_and_the_guess_is_said() -> None:
         "E-Mail;Vorname;Nachname\njm@zeitung.example;Jürgen;Müller\nz@paper.example;Zoë;Núñez\n",
         "cp1252",
     )
-    assert [row.contact.name for row in table.rows] == ["Jürgen Müller", "Zoë Núñez"]
+    assert [row.contact.full_name for row in table.rows] == ["Jürgen Müller", "Zoë Núñez"]
     assert [(item.code, item.severity) for item in table.findings] == [("encoding", "warning")]
 
 
