@@ -106,6 +106,12 @@ def find_zone(name: str) -> ZoneInfo:
     raise EmbargoUnclear(f"{_quoted(name)} is not a known time zone: {known}", choices=near)
 
 
+def zone_spelled(name: str) -> str | None:
+    """The IANA zone whose whole name is ``name``, in any case; None when there is none."""
+    zone = _zones_by_city().get(name.casefold())
+    return zone if zone is not None and zone.casefold() == name.casefold() else None
+
+
 def near_zones(name: str) -> tuple[str, ...]:
     """Up to three IANA zones a person may have meant by ``name``."""
     if name.upper() in ABBREVIATIONS:

@@ -1,0 +1,86 @@
+"""What people write for a time zone in English: cities, countries and the long names of zones."""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: City or country, lower case, as in "London time": its zone.
+CITIES: Final[dict[str, str]] = {
+    "london": "Europe/London",
+    "uk": "Europe/London",
+    "u.k.": "Europe/London",
+    "british": "Europe/London",
+    "edinburgh": "Europe/London",
+    "cardiff": "Europe/London",
+    "belfast": "Europe/London",
+    "dublin": "Europe/Dublin",
+    "irish": "Europe/Dublin",
+    "brussels": "Europe/Brussels",
+    "paris": "Europe/Paris",
+    "french": "Europe/Paris",
+    "berlin": "Europe/Berlin",
+    "german": "Europe/Berlin",
+    "frankfurt": "Europe/Berlin",
+    "amsterdam": "Europe/Amsterdam",
+    "dutch": "Europe/Amsterdam",
+    "geneva": "Europe/Zurich",
+    "zurich": "Europe/Zurich",
+    "swiss": "Europe/Zurich",
+    "vienna": "Europe/Vienna",
+    "rome": "Europe/Rome",
+    "madrid": "Europe/Madrid",
+    "stockholm": "Europe/Stockholm",
+    "oslo": "Europe/Oslo",
+    "copenhagen": "Europe/Copenhagen",
+    "helsinki": "Europe/Helsinki",
+    "athens": "Europe/Athens",
+    "new york": "America/New_York",
+    "washington": "America/New_York",
+    "boston": "America/New_York",
+    "toronto": "America/Toronto",
+    "chicago": "America/Chicago",
+    "denver": "America/Denver",
+    "los angeles": "America/Los_Angeles",
+    "san francisco": "America/Los_Angeles",
+    "seattle": "America/Los_Angeles",
+    "tokyo": "Asia/Tokyo",
+    "beijing": "Asia/Shanghai",
+    "hong kong": "Asia/Hong_Kong",
+    "singapore": "Asia/Singapore",
+    "delhi": "Asia/Kolkata",
+    "mumbai": "Asia/Kolkata",
+    "indian": "Asia/Kolkata",
+    "sydney": "Australia/Sydney",
+    "melbourne": "Australia/Melbourne",
+    "johannesburg": "Africa/Johannesburg",
+    "nairobi": "Africa/Nairobi",
+}
+
+_US = r"(?:U\.?S\.? )?"
+
+#: Zones with names of their own: pattern, zone, abbreviation that the name stands for. Longer
+#: names stand first. ``CE(S)T`` is Central European time in whatever season it is.
+NAMED: Final[tuple[tuple[str, str | None, str | None], ...]] = (
+    (r"GMT ?/ ?BST|BST ?/ ?GMT", "Europe/London", None),
+    (r"EST ?/ ?EDT|EDT ?/ ?EST", "America/New_York", None),
+    (r"CET ?/ ?CEST|CEST ?/ ?CET", None, "CE(S)T"),
+    (r"Greenwich Mean Time", None, "GMT"),
+    (r"British Summer Time", None, "BST"),
+    (r"Central European Summer Time", None, "CEST"),
+    (r"Central European Standard Time", None, "CET"),
+    (r"Central European Time", None, "CE(S)T"),
+    (rf"{_US}Eastern Standard Time", None, "EST"),
+    (rf"{_US}Eastern Daylight(?: Savings?)? Time", None, "EDT"),
+    (rf"{_US}Central Standard Time", None, "CST"),
+    (rf"{_US}Central Daylight(?: Savings?)? Time", None, "CDT"),
+    (rf"{_US}Mountain Standard Time", None, "MST"),
+    (rf"{_US}Mountain Daylight(?: Savings?)? Time", None, "MDT"),
+    (rf"{_US}Pacific Standard Time", None, "PST"),
+    (rf"{_US}Pacific Daylight(?: Savings?)? Time", None, "PDT"),
+    (rf"{_US}Eastern(?: Time)?|U\.?S\.? ET", "America/New_York", None),
+    (rf"{_US}Central(?: Time)?|U\.?S\.? CT", "America/Chicago", None),
+    (rf"{_US}Mountain(?: Time)?|U\.?S\.? MT", "America/Denver", None),
+    (rf"{_US}Pacific(?: Time)?|U\.?S\.? PT", "America/Los_Angeles", None),
+    (r"(?:Coordinated )?Universal Time|UTC|Z", "UTC", None),
+    (r"(?:your )?local time", None, None),
+)
