@@ -1,0 +1,414 @@
+"""The way to a mail server: connects, secures, logs in, and rests after failures.
+
+aiosmtplib does it up to the first MAIL; then the transport is ours (``transport.set_protocol``).
+
+Invariant: no password and no mail crosses a connection that is neither TLS with a certificate we
+trust nor loopback, and no password is in any message, repr or traceback (rows 25 and 31).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ipaddress
+import secrets
+import socket
+import ssl
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, Literal
+
+import aiosmtplib
+
+from distributor.core.outcome import clean_reply
+from distributor.errors import RelayError
+from distributor.mail.transaction import Capabilities, Session, Timeouts
+from distributor.mail.wire import Wire
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pydantic import SecretStr
+
+#: Seconds to rest after the first failure; doubled after each, up to the longest. Not longer than
+#: a minute: a relay that restarts at the lift must not cost more.
+FIRST_REST_S: Final = 1.0
+LONGEST_REST_S: Final = 60.0
+#: Failures in a row after which one connection at a time may try.
+BREAKER: Final = 5
+_MASK: Final = "********"
+_dice = secrets.SystemRandom()
+
+
+@dataclass(frozen=True, slots=True)
+class RelayPolicy:
+    """How to reach one mail server.
+
+    An empty ``username`` means no login; an empty ``hello_name`` this machine's name; no
+    ``ca_file`` the system's certificates. ``none`` for ``security`` is for loopback only.
+    """
+
+    name: str
+    host: str
+    port: int
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    username: str = ""
+    password: SecretStr | None = field(default=None, repr=False)
+    ca_file: Path | None = None
+    hello_name: str = ""
+    connections: int = 4
+    timeouts: Timeouts = field(default_factory=Timeouts)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How the way to the relay has been. Instants are on the loop's monotonic clock, in s.
+
+    ``trial_until``: with the breaker open somebody is trying until then, the others wait.
+    """
+
+    failures: int = 0
+    retry_at: float = 0.0
+    trial_until: float = 0.0
+    stopped_by: RelayError | None = None
+
+    @property
+    def broken(self) -> bool:
+        """The breaker is open: one connection at a time may try."""
+        return self.failures >= BREAKER
+
+    def after_failure(self, error: RelayError, *, at: float, jitter: float) -> Health:
+        """Return the health after ``error``; ``jitter`` in 0..1 spreads the next tries.
+
+        Failures of connections that tried side by side count as one. A permanent error stops
+        the relay: trying again cannot help, and may lock the account.
+        """
+        if error.permanent:
+            return Health(self.failures + 1, stopped_by=error)
+        if at < self.retry_at:
+            return self
+        rest_s = min(FIRST_REST_S * 2 ** min(self.failures, 20), LONGEST_REST_S)
+        return Health(self.failures + 1, retry_at=at + rest_s * (1 + jitter) / 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a mail server showed when asked. ``certificate_until`` is None without TLS."""
+
+    extensions: tuple[str, ...]
+    tls_version: str | None
+    certificate_until: datetime | None
+    logged_in: bool
+    took_s: float
+
+
+class Relay:
+    """One mail server, and how it fares."""
+
+    def __init__(self, policy: RelayPolicy) -> None:
+        """Remember the way; nothing is opened yet."""
+        self.policy = policy
+        self.health = Health()
+        self._context: ssl.SSLContext | None = None
+
+    @property
+    def rest_s(self) -> float:
+        """Seconds until a connection may be tried; 0 when it may be now."""
+        until = max(self.health.retry_at, self.health.trial_until)
+        return max(until - asyncio.get_running_loop().time(), 0.0)
+
+    async def connect(self) -> Session:
+        """Open a connection that is secured, logged in and ready for MAIL.
+
+        Raises:
+            RelayError: it cannot be had; ``permanent`` when a person must act first. While the
+                relay rests or is stopped this is said without trying.
+
+        """
+        self._admit()
+        try:
+            session = self._handed_over(await self._open())
+        except RelayError as error:
+            self.failed(error)
+            raise
+        self.health = Health()
+        return session
+
+    def failed(self, error: RelayError) -> None:
+        """Count a failure of the relay: a connection, or a transaction it is to blame for."""
+        at = asyncio.get_running_loop().time()
+        self.health = self.health.after_failure(error, at=at, jitter=_dice.random())
+
+    def reset(self) -> None:
+        """Forget every failure: a person has acted."""
+        self.health = Health()
+        self._context = None
+
+    async def probe(self) -> Probe:
+        """Connect, secure, log in and say goodbye; health is left alone.
+
+        Raises:
+            RelayError: it did not come to that.
+
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        smtp = await self._open()
+        session = self._handed_over(smtp)
+        tls = _tls(smtp.transport)
+        await session.quit()
+        return Probe(
+            extensions=tuple(sorted(session.capabilities.extensions)),
+            tls_version=tls.version() if tls else None,
+            certificate_until=_expiry(tls) if tls else None,
+            logged_in=bool(self.policy.username),
+            took_s=loop.time() - began,
+        )
+
+    def _admit(self) -> None:
+        """Refuse to try while resting; a half-open breaker lets one pass."""
+        if self.health.stopped_by is not None:
+            stopped = self.health.stopped_by
+            raise RelayError(str(stopped), code=stopped.code, permanent=True, remedy=stopped.remedy)
+        if self.rest_s > 0:
+            failures = self.health.failures
+            raise RelayError(
+                f"{self.policy.name} rests for {self.rest_s:.0f} s after {failures} failures",
+                remedy="It is tried again by itself.",
+            )
+        if self.health.broken:
+            until = asyncio.get_running_loop().time() + self.policy.timeouts.connect_s
+            self.health = replace(self.health, trial_until=until)
+
+    def _handed_over(self, smtp: aiosmtplib.SMTP) -> Session:
+        transport = smtp.transport
+        if not isinstance(transport, asyncio.Transport) or transport.is_closing():
+            raise RelayError(f"{self._where} closed the connection")
+        return Session(
+            Wire(transport),
+            capabilities=Capabilities(dict(smtp.esmtp_extensions)),
+            timeouts=self.policy.timeouts,
+        )
+
+    @property
+    def _where(self) -> str:
+        return f"{self.policy.name} ({self.policy.host}:{self.policy.port})"
+
+    async def _open(self) -> aiosmtplib.SMTP:
+        """Return a client that stands right before its first MAIL."""
+        try:
+            reached = await self._reach()
+            smtp = await self._greet(reached)
+        except _FAILURES as error:
+            raise self._explained(error) from error
+        try:
+            await self._introduce(smtp)
+            refusal = await self._log_in(smtp)
+        except _FAILURES as error:
+            smtp.close()
+            raise self._explained(error) from error
+        except BaseException:
+            smtp.close()
+            raise
+        if refusal is not None:
+            smtp.close()
+            raise refusal
+        return smtp
+
+    async def _reach(self) -> socket.socket:
+        """Open TCP to the first address that answers, within the connect timeout in all.
+
+        Ours, because aiosmtplib has one number for connecting and for the greeting, which may
+        take five minutes (RFC 5321 4.5.3.2).
+        """
+        loop = asyncio.get_running_loop()
+        limit_s = self.policy.timeouts.connect_s
+        async with asyncio.timeout(limit_s):
+            found = await loop.getaddrinfo(
+                self.policy.host, self.policy.port, type=socket.SOCK_STREAM
+            )
+            last: OSError | None = None
+            for family, kind, protocol, _, address in found:
+                reached = socket.socket(family, kind, protocol)
+                reached.settimeout(0)
+                try:
+                    async with asyncio.timeout(limit_s / len(found)):
+                        await loop.sock_connect(reached, address)
+                except OSError as error:
+                    reached.close()
+                    last = error
+                except BaseException:
+                    reached.close()
+                    raise
+                else:
+                    return reached
+        raise last or OSError("no address")
+
+    async def _greet(self, reached: socket.socket) -> aiosmtplib.SMTP:
+        policy = self.policy
+        if policy.security == "none" and not _is_loopback(reached):
+            reached.close()
+            raise RelayError(
+                f"{self._where} is not on this machine, and mail may not go there in clear text",
+                permanent=True,
+                remedy='Set relay.security to "starttls" or "tls".',
+            )
+        try:
+            smtp = aiosmtplib.SMTP(
+                hostname=policy.host,
+                sock=reached,
+                local_hostname=policy.hello_name or None,
+                timeout=policy.timeouts.command_s,
+                use_tls=policy.security == "tls",
+                start_tls=False,
+                tls_context=None if policy.security == "none" else await self._trust(),
+            )
+        except BaseException:
+            reached.close()
+            raise
+        await smtp.connect()
+        return smtp
+
+    async def _introduce(self, smtp: aiosmtplib.SMTP) -> None:
+        await smtp.ehlo()
+        if self.policy.security != "starttls":
+            return
+        if not smtp.supports_extension("starttls"):
+            raise RelayError(
+                f"{self._where} does not offer STARTTLS: nothing was sent to it",
+                permanent=True,
+                remedy="Somebody may be in between. Ask whoever runs the server; if it speaks TLS "
+                'from the first byte, set relay.security to "tls".',
+            )
+        await smtp.starttls(tls_context=await self._trust())
+        # What it offered in clear text counts for nothing (RFC 3207 4.2).
+        await smtp.ehlo()
+
+    async def _log_in(self, smtp: aiosmtplib.SMTP) -> RelayError | None:
+        """Log in once, by one method; a refusal is returned so that it carries no traceback.
+
+        The frames of the library hold the password, and its own login tries method after
+        method with the same password, which locks accounts.
+        """
+        if not self.policy.username:
+            return None
+        method = next((name for name in _METHODS if name in smtp.server_auth_methods), None)
+        if method is None:
+            return RelayError(
+                f"{self._where} offers no way to log in that we know (PLAIN, LOGIN, CRAM-MD5)",
+                permanent=True,
+                remedy="Check relay.port and relay.security, or leave relay.username empty.",
+            )
+        try:
+            await _auth(smtp, method, self.policy)
+        except _FAILURES as error:
+            return self._explained(error)
+        return None
+
+    async def _trust(self) -> ssl.SSLContext:
+        if self._context is None:
+            cafile = str(self.policy.ca_file) if self.policy.ca_file else None
+            try:
+                self._context = await asyncio.to_thread(ssl.create_default_context, cafile=cafile)
+            except (OSError, ssl.SSLError) as error:
+                raise RelayError(
+                    f"the certificates in {cafile} cannot be read",
+                    permanent=True,
+                    remedy="relay.ca_file names a PEM file of the certificates to trust.",
+                ) from error
+        return self._context
+
+    def _explained(self, error: Exception) -> RelayError:
+        """Put a failure into words, without a secret in them."""
+        if isinstance(error, RelayError):
+            return error
+        untrusted = _untrusted(error)
+        if untrusted is not None:
+            return RelayError(
+                f"{self._where} showed a certificate that cannot be trusted: "
+                f"{untrusted.verify_message}",
+                permanent=True,
+                remedy="Check relay.host, this machine's clock, and relay.ca_file if the "
+                "certificate is your own.",
+            )
+        if isinstance(error, aiosmtplib.SMTPResponseException):
+            return self._answered(error)
+        if isinstance(error, TimeoutError):
+            return RelayError(f"{self._where} did not answer in time")
+        if isinstance(error, ValueError):
+            return RelayError(
+                f"{self._where}: relay.host or relay.hello_name is not a host name",
+                permanent=True,
+                remedy="Write them as plain host names.",
+            )
+        cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+        reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
+        return RelayError(
+            f"{self._where} cannot be reached: {self._masked(reason)}",
+            remedy="Check relay.host, relay.port and the network.",
+        )
+
+    def _answered(self, error: aiosmtplib.SMTPResponseException) -> RelayError:
+        said = self._masked(error.message)
+        if error.code < 0:
+            return RelayError(f"{self._where} does not speak SMTP: {said}")
+        refused_login = isinstance(error, aiosmtplib.SMTPAuthenticationError)
+        permanent = error.code // 100 == 5 and not isinstance(  # noqa: PLR2004
+            error, aiosmtplib.SMTPConnectResponseError | aiosmtplib.SMTPHeloError
+        )
+        return RelayError(
+            f"{self._where} answered {error.code} {said}",
+            code=error.code,
+            permanent=permanent,
+            remedy="Check relay.username and the password." if refused_login else None,
+        )
+
+    def _masked(self, said: str) -> str:
+        """Clean what a server said; it may have said our own password back to us."""
+        text = clean_reply(said.encode("utf-8", "surrogateescape"))
+        if self.policy.password is not None:
+            secret = self.policy.password.get_secret_value()
+            both = f"\0{self.policy.username}\0{secret}"
+            coded = [base64.b64encode(value.encode()).decode() for value in (secret, both)]
+            for form in (*coded, secret):
+                text = text.replace(form, _MASK) if form else text
+        return text
+
+
+#: In order of liking: under TLS the plain ones are the safest, being the simplest.
+_METHODS: Final = ("plain", "login", "cram-md5")
+_FAILURES: Final = (aiosmtplib.SMTPException, OSError, ValueError, RelayError)
+
+
+async def _auth(smtp: aiosmtplib.SMTP, method: str, policy: RelayPolicy) -> None:
+    call = {"plain": smtp.auth_plain, "login": smtp.auth_login, "cram-md5": smtp.auth_crammd5}
+    password = policy.password.get_secret_value() if policy.password else ""
+    await call[method](policy.username, password)
+
+
+def _is_loopback(connected: socket.socket) -> bool:
+    """Whether the other end is this machine: asked of the connection, not of a name."""
+    try:
+        return ipaddress.ip_address(connected.getpeername()[0]).is_loopback
+    except (OSError, ValueError):
+        return False
+
+
+def _untrusted(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return error
+        error = error.__cause__
+    return None
+
+
+def _tls(transport: asyncio.BaseTransport | None) -> ssl.SSLObject | None:
+    found = transport.get_extra_info("ssl_object") if transport else None
+    return found if isinstance(found, ssl.SSLObject) else None
+
+
+def _expiry(tls: ssl.SSLObject) -> datetime | None:
+    until = (tls.getpeercert() or {}).get("notAfter")
+    if not isinstance(until, str):
+        return None
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(until), UTC)
