@@ -59,7 +59,7 @@ fmt: setup ## put the code into shape
 	$(BIN)/ruff check --fix .
 
 golden-update: setup ## take today's mails as the golden ones; read the difference before you commit
-	$(PYTEST) -q tests/golden --golden-update
+	GOLDEN_UPDATE=1 $(PYTEST) -q tests/golden
 	git --no-pager diff --stat -- tests/golden
 
 lock: ## choose the newest versions that pyproject.toml allows (needs uv)

@@ -6,7 +6,6 @@ import os
 import shutil
 import socket
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hypothesis
@@ -16,7 +15,8 @@ from distributor.settings import PREFIX, is_loopback
 from tests import postgresql
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+    from pathlib import Path
 
 hypothesis.settings.register_profile("desk", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
@@ -147,31 +147,6 @@ def _borrowed(server: postgresql.Server, template: str) -> Iterator[str]:
     name = server.create(template=template)
     yield server.url(name)
     server.drop(name)
-
-
-# Golden files
-
-GOLDEN = Path(__file__).parent / "golden"
-_UPDATE = "--golden-update"
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let a person say that today's output is right."""
-    parser.addoption(_UPDATE, action="store_true", help="write the golden files anew")
-
-
-@pytest.fixture
-def golden(request: pytest.FixtureRequest) -> Callable[[str, bytes], None]:
-    """Compare bytes with a file under tests/golden, or write that file anew when asked to."""
-
-    def compare(name: str, actual: bytes) -> None:
-        path = GOLDEN / name
-        if request.config.getoption(_UPDATE):
-            path.write_bytes(actual)
-        assert path.is_file(), f"{path} is missing: make golden-update"
-        assert actual.splitlines(keepends=True) == path.read_bytes().splitlines(keepends=True)
-
-    return compare
 
 
 # What was left out
