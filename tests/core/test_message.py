@@ -115,6 +115,8 @@ def test_a_typical_mail_reads_as_written() -> None:
 @example(name="From " * 40, outlet=" ")
 @example(name="x" * 75 + "é", outlet="&<>\"'")
 @example(name="=", outlet="a ")
+@example(name=".x", outlet="From .x")
+@example(name="From x", outlet=".x")
 def test_slot_values_decode_to_themselves_on_legal_lines(name: str, outlet: str) -> None:
     message = compiled()
     body = checked(
@@ -159,6 +161,7 @@ def test_quoted_text_decodes_to_itself(text: str) -> None:
 @example("EMBARGOED 00:01 Tue 1 Dec: " + "Long headline " * 40)
 @example("x" * 500)
 @example("=?utf-8?q?x?= and  two  spaces ")
+@example("=?utf-8?q?x?=")
 def test_statement_15_long_and_foreign_subjects_fold_into_whole_encoded_words(subject: str) -> None:
     if not subject.strip():
         return
@@ -357,8 +360,8 @@ SPOILED = {
     "a bare LF": GOOD.replace(b"Dear =\r\n", b"Dear =\n"),
     "a bare CR": GOOD.replace(b"Dear =\r\n", b"Dear =\r"),
     "CR CR LF": GOOD.replace(b"Dear =\r\n", b"Dear =\r\r\n"),
-    "a bare LF in the header": GOOD.replace(b"Subject: ", b"Subject: a\nb"),
-    "a bare CR in the header": GOOD.replace(b"Subject: ", b"Subject: a\rb"),
+    "a bare LF in the header": GOOD.replace(b"Subject: ", b"Subject: a\n b"),
+    "a bare CR in the header": GOOD.replace(b"Subject: ", b"Subject: a\r b"),
     "NUL": GOOD.replace(b"Dear", b"De\0r"),
     "8 bits": GOOD.replace(b"Dear", "Déar".encode()),
     "no end": GOOD[:-2],
