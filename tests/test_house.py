@@ -35,6 +35,7 @@ CLOCK_CALLS = {
         "gmtime",
     },
 }
+SQL = {"sqlalchemy", "alembic", "psycopg"}
 TRANSACTION_CALLS = {"commit", "rollback"}
 
 
@@ -99,13 +100,13 @@ def test_only_the_database_module_ends_a_transaction() -> None:
         for path in MODULES
         if path != PACKAGE / "store" / "database.py"
         for node, _, name in calls(path)
-        if name in TRANSACTION_CALLS
+        if name in TRANSACTION_CALLS and isinstance(node.func, ast.Attribute)
     ]
     assert ends == []
 
 
-def sqlalchemy_names(path: Path) -> Iterator[tuple[str, str]]:
-    """Whatever of SQLAlchemy a module imports when it runs, or beyond the type of a transaction."""
+def sql_imports(path: Path) -> Iterator[str]:
+    """Whatever of SQL a module imports, but for the type of an open transaction."""
     for_types = {
         id(node)
         for block in ast.walk(tree(path))
@@ -113,21 +114,20 @@ def sqlalchemy_names(path: Path) -> Iterator[tuple[str, str]]:
         for node in ast.walk(block)
     }
     for node in ast.walk(tree(path)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "sqlalchemy":
-            named = {alias.name for alias in node.names}
-            if id(node) not in for_types or named != {"Connection"}:
-                yield place(path, node), ", ".join(sorted(named))
-        elif isinstance(node, ast.Import) and "sqlalchemy" in {
-            alias.name.split(".")[0] for alias in node.names
-        }:
-            yield place(path, node), "sqlalchemy"
+        if isinstance(node, ast.ImportFrom):
+            modules, names = {node.module or ""}, {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            modules, names = {alias.name for alias in node.names}, set[str]()
+        else:
+            continue
+        harmless = id(node) in for_types and names == {"Connection"}
+        if {module.split(".")[0] for module in modules} & SQL and not harmless:
+            yield place(path, node)
 
 
-def test_outside_the_store_sqlalchemy_is_the_type_of_a_transaction_only() -> None:
+def test_only_the_store_speaks_sql() -> None:
     store = set(within("store"))
-    assert [
-        found for path in MODULES if path not in store for found in sqlalchemy_names(path)
-    ] == []
+    assert [found for path in MODULES if path not in store for found in sql_imports(path)] == []
 
 
 def test_no_module_is_a_drawer() -> None:
