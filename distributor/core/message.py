@@ -331,19 +331,15 @@ def self_test() -> None:
         MessageError: a header appeared, or text that must be refused was not.
 
     """
-    for text in (*_NASTY, *(f"A{end}" for end in _REFUSED)):
-        refused = text not in _NASTY
-        try:
-            data, names = _nasty_mail(text)
-        except MessageError:
-            if refused:
-                continue
-            raise
-        if refused:
-            raise MessageError("self-test: a control character was accepted in a header")
+    for text in _NASTY:
+        data, names = _nasty_mail(text)
         check_final(data, headers=names, recipient="journalist@example.com")
-        if re.search(rb"(?im)^bcc:", data):
-            raise MessageError("self-test: user text became a header")
+    for end in _REFUSED:
+        try:
+            _nasty_mail(f"A{end}")
+        except MessageError:
+            continue
+        raise MessageError("self-test: a control character was accepted in a header")
 
 
 def _nasty_mail(text: str) -> tuple[bytes, tuple[str, ...]]:
