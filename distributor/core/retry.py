@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Final, Literal
 
 from distributor.core.model import Outcome
+from distributor.core.states import DeliveryState
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,33 @@ def next_try(
         return None
     at = now + timedelta(seconds=wait_s)
     return at if at < deadline else None
+
+
+_STATES: Final = {
+    Outcome.ACCEPTED: DeliveryState.ACCEPTED,
+    Outcome.REFUSED: DeliveryState.REFUSED,
+    Outcome.UNCERTAIN: DeliveryState.UNCERTAIN,
+    Outcome.NOT_SENT: DeliveryState.QUEUED,
+}
+
+
+def outcome_state(
+    outcome: Outcome,
+    *,
+    attempts: int,
+    now: datetime,
+    deadline: datetime,
+    retry: RetryPolicy = DEFAULT_POLICY,
+) -> tuple[DeliveryState, datetime | None]:
+    """Return the state a delivery takes after ``outcome``, and when it is due again.
+
+    A deferral whose next try would not fall before the deadline is an expiry. ``attempts``
+    counts this one.
+    """
+    if outcome is not Outcome.DEFERRED:
+        return _STATES[outcome], None
+    due_at = next_try(outcome, attempts, now=now, deadline=deadline, policy=retry)
+    return (DeliveryState.DEFERRED if due_at else DeliveryState.EXPIRED), due_at
 
 
 def _wait_s(

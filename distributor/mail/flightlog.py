@@ -84,13 +84,24 @@ class Flight:
     torn: bool = False
     corrupt: tuple[int, ...] = ()
 
-    def facts(self, delivery: DeliveryKey) -> TransactionFacts:
+    def was_started(self, delivery: DeliveryKey, *, token: Token = None) -> bool:
+        """Whether an attempt under ``token`` was begun and not answered."""
+        entry = self._entry(delivery, token)
+        return entry is not None and entry.stage is not Stage.ANSWERED
+
+    def _entry(self, delivery: DeliveryKey, token: Token) -> Entry | None:
+        """What is known of the attempt made under ``token``; an earlier one does not count."""
+        entry = self.entries.get(delivery)
+        return entry if entry is not None and token in {None, entry.token} else None
+
+    def facts(self, delivery: DeliveryKey, *, token: Token = None) -> TransactionFacts:
         """Return what :func:`distributor.core.outcome.judge` needs to settle ``delivery``.
 
         Answered: that outcome. Dotted alone: uncertain. Otherwise not sent, unless a line that
-        cannot be read might have said more: then uncertain too.
+        cannot be read might have said more: then uncertain too. With ``token`` only the attempt
+        made under that claim counts: an earlier one says nothing of this one.
         """
-        entry = self.entries.get(delivery)
+        entry = self._entry(delivery, token)
         if entry is not None and entry.stage is Stage.ANSWERED and entry.code is not None:
             # A 2xx is noted after the dot only, whatever became of the line before.
             dotted = entry.dotted or entry.code // 100 == 2  # noqa: PLR2004

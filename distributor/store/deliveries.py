@@ -17,7 +17,7 @@ from distributor.store.schema import attempts, batches, deliveries, exclusions, 
 from distributor.store.types import Instant
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from sqlalchemy import ColumnElement, Connection
@@ -330,3 +330,19 @@ def unmark(
         )
         .values(state=to, token=None, at=now),
     )
+
+
+def refused_as(
+    tx: Connection,
+    wave_id: int,
+    enhanced: Collection[str],
+) -> list[tuple[str, str]]:
+    """``(address, reply)`` of a wave's refused rows that carry one of these enhanced codes."""
+    rows = tx.execute(
+        select(deliveries.c.address, deliveries.c.reply).where(
+            deliveries.c.wave_id == wave_id,
+            deliveries.c.state == DeliveryState.REFUSED,
+            deliveries.c.enhanced.in_(enhanced),
+        ),
+    )
+    return [(row.address, row.reply or "") for row in rows]

@@ -74,15 +74,22 @@ def add_draft(tx: Connection, version: Version, *, by: str) -> Version:
     return replace(numbered, id=key)
 
 
-def approve(tx: Connection, version: Version, compiled: Compiled, *, by: str, now: datetime) -> str:
-    """Bind the version to its compiled message under one seal; gives the seal.
+def approve(
+    tx: Connection,
+    version: Version,
+    compiled: Compiled,
+    *,
+    seal: str,
+    by: str,
+    now: datetime,
+) -> None:
+    """Bind the version to its compiled message under one seal (I6).
 
     Raises:
         Refused: Somebody else changed the version meanwhile.
 
     """
     _supersede(tx, version.release_id, VersionState.APPROVED)
-    seal = compiled.digest
     done = tx.execute(
         update(versions)
         .where(versions.c.id == version.id, versions.c.state.in_(sources(VersionState.APPROVED)))
@@ -100,7 +107,6 @@ def approve(tx: Connection, version: Version, compiled: Compiled, *, by: str, no
             digest=compiled.digest,
         ),
     )
-    return seal
 
 
 def _supersede(tx: Connection, release: int, state: VersionState) -> None:

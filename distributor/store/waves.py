@@ -265,10 +265,31 @@ def complete_stop(tx: Connection, wave: Wave, order: Order) -> bool:
         )
         .values(state=BatchState.CANCELLED),
     )
-    if wave.first_mail_at is None and wave.sealed_at is None:
+    if wave.sealed_at is None:
         unseal(tx, wave.id)
     move(tx, wave, WaveState.CANCELLED, order)
     return True
+
+
+def discard(tx: Connection, wave: Wave, order: Order) -> None:
+    """Cancel a wave that has not begun and drop its audience: it may be planned anew."""
+    unseal(tx, wave.id)
+    nothing = dict.fromkeys(("recipients", "exclusions", "audience_hash", "sealed_at"))
+    move(tx, wave, WaveState.STOPPING, order, action="unscheduled", **nothing)
+    move(tx, get(tx, wave.id), WaveState.CANCELLED, order)
+
+
+def has_general(tx: Connection, version_id: int) -> bool:
+    """Whether the version has a general wave that was not cancelled."""
+    return tx.execute(
+        select(
+            exists().where(
+                waves.c.version_id == version_id,
+                waves.c.kind == WaveKind.GENERAL,
+                waves.c.state != WaveState.CANCELLED,
+            ),
+        ),
+    ).scalar_one()
 
 
 def pending_of(tx: Connection, release: int) -> Wave | None:

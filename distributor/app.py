@@ -1,0 +1,151 @@
+"""The composition root: settings become a database, a clock, a desk and its answers.
+
+Invariant: the only place that wires.
+"""
+
+from __future__ import annotations
+
+import getpass
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from distributor.clock import GuardedClock, host_id
+from distributor.core.model import Sender
+from distributor.core.policy import SendingPolicy
+from distributor.core.retry import RetryPolicy
+from distributor.desk.contacts import Contacts
+from distributor.desk.lists import Lists
+from distributor.desk.releases import Releases
+from distributor.desk.suppressions import Suppressions
+from distributor.desk.waves import Waves
+from distributor.errors import ConfigError
+from distributor.installation import Installation
+from distributor.mail.relay import Relay, RelayPolicy
+from distributor.mail.transaction import Timeouts
+from distributor.review import Review
+from distributor.shipped import shipped
+from distributor.store.database import open_database
+
+if TYPE_CHECKING:
+    from distributor.settings import Settings
+    from distributor.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Everything wired; :meth:`close` lets go of the database."""
+
+    settings: Settings
+    database: Database
+    clock: GuardedClock
+    operator: str
+    installation: Installation
+    contacts: Contacts
+    lists: Lists
+    suppressions: Suppressions
+    releases: Releases
+    waves: Waves
+    review: Review
+
+    def close(self) -> None:
+        """Finish writing and let go of the database."""
+        self.database.close()
+
+    def relay(self) -> Relay:
+        """The mail server of the settings, nothing opened yet."""
+        return Relay(relay_policy(self.settings))
+
+    def sender(self, *, name: str | None = None, reply_to: str | None = None) -> Sender:
+        """Who a release comes from unless it says otherwise.
+
+        Raises:
+            ConfigError: No sender address is configured.
+
+        """
+        settings = self.settings
+        if not settings.sender.address:
+            msg = "sender.address is not set: mail needs somebody to come from."
+            raise ConfigError(msg, remedy="Set it under [sender] in config.toml.")
+        return Sender(
+            name=name or settings.from_name,
+            address=settings.sender.address,
+            reply_to=reply_to or settings.sender.reply_to or None,
+            organisation=settings.desk.organisation,
+        )
+
+
+def open_app(settings: Settings) -> App:
+    """Wire everything to the settings' database.
+
+    Raises:
+        StoreError: It cannot be used.
+
+    """
+    database = open_database(
+        settings.database.url,
+        busy_timeout_s=settings.database.busy_timeout_s,
+    )
+    installation = Installation(database, settings.worker.state_dir, host=host_id())
+    return App(
+        settings=settings,
+        database=database,
+        clock=GuardedClock(),
+        operator=_operator(),
+        installation=installation,
+        contacts=Contacts(database),
+        lists=Lists(database),
+        suppressions=Suppressions(database),
+        releases=Releases(database, shipped("templates")),
+        waves=Waves(database, installation),
+        review=Review(database),
+    )
+
+
+def _operator() -> str:
+    """Who gives orders on this command line: the login name, for the audit."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def sending_policy(settings: Settings) -> SendingPolicy:
+    """How early and how patiently, from the settings."""
+    sending = settings.sending
+    return SendingPolicy(
+        prepare_before_s=sending.prepare_before_s,
+        warm_before_s=sending.warm_before_s,
+        lateness_limit_s=sending.lateness_limit_s,
+        deadline_s=sending.deadline_s,
+        lease_s=settings.worker.lease_s,
+        batch_size=sending.batch_size,
+        return_path=settings.relay.return_path,
+        retry=RetryPolicy(
+            steps_s=sending.retry_after_s,
+            uncertain=sending.uncertain,
+            resend_after_s=sending.uncertain_resend_after_s,
+        ),
+    )
+
+
+def relay_policy(settings: Settings) -> RelayPolicy:
+    """How to reach the mail server, from the settings."""
+    relay = settings.relay
+    return RelayPolicy(
+        name=relay.name,
+        host=relay.host,
+        port=relay.port,
+        security=relay.security,
+        username=relay.username,
+        password=relay.password,
+        ca_file=relay.ca_file,
+        hello_name=relay.hello_name,
+        connections=relay.connections,
+        timeouts=Timeouts(
+            connect_s=relay.connect_timeout_s,
+            command_s=relay.command_timeout_s,
+            data_s=relay.data_timeout_s,
+            block_s=relay.block_timeout_s,
+            after_dot_s=relay.after_dot_timeout_s,
+        ),
+    )

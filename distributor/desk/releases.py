@@ -1,0 +1,275 @@
+"""Orders about a release's text: bring it in, edit it, approve it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from distributor.core.approval import seal_of
+from distributor.core.message import ReleaseContent
+from distributor.core.model import Embargo, EmbargoState, Version
+from distributor.core.parse import read_release
+from distributor.core.states import VersionState
+from distributor.core.timing import describe, exact, parse_when
+from distributor.errors import EmbargoUnclear, Refused
+from distributor.intake.phone import with_e164
+from distributor.intake.text import decode, read_file
+from distributor.mail.compiling import compile_message
+from distributor.store import audit, releases, waves
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+    from pathlib import Path
+
+    from sqlalchemy import Connection
+
+    from distributor.core.message import CompiledMessage
+    from distributor.core.model import Draft, Finding, Sender
+    from distributor.store.database import Database
+
+#: The template of a general wave.
+TEMPLATE = "release"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A text as it was read: taken apart, with what was noticed, and as it came."""
+
+    draft: Draft
+    findings: tuple[Finding, ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What an edit changes; None leaves a field as it is."""
+
+    embargo: str | None = None
+    headline: str | None = None
+    language: str | None = None
+    sender_name: str | None = None
+    reply_to: str | None = None
+
+
+def read_text(path: Path, *, received: date, zone: str) -> Reading:
+    """Read a plain-text release from a file, storing nothing.
+
+    Raises:
+        InputError: The file is empty, binary, too large or in no known encoding.
+
+    """
+    text, noticed = decode(read_file(path), name=path.name)
+    draft, findings = read_release(text, received=received, zone=zone)
+    return Reading(with_e164(draft, zone), (*noticed, *findings), text)
+
+
+def stated_embargo(text: str, *, now: datetime) -> Embargo:
+    """The embargo a person states: ``none``, ``immediate`` or an exact time with its zone.
+
+    Raises:
+        EmbargoUnclear: The time is not exact.
+        Refused: It lies in the past.
+
+    """
+    word = text.strip().lower()
+    if word in {"none", "immediate"}:
+        return Embargo(EmbargoState(word), text=text)
+    local, at = parse_when(text, zone=None)
+    if at <= now:
+        msg = f"The embargo {describe(at, local.zone)} lies in the past."
+        raise Refused(msg, remedy="State a later time, or --embargo immediate.")
+    return Embargo(EmbargoState.EMBARGOED, at, local, text)
+
+
+class Releases:
+    """Carries out orders; every one writes its audit row in the same transaction."""
+
+    def __init__(self, database: Database, templates: Path) -> None:
+        """Work on this database, with the templates in that folder."""
+        self._database = database
+        self._templates = templates
+
+    def bring_in(
+        self,
+        reading: Reading,
+        *,
+        sender: Sender,
+        embargo: str | None,
+        language: str | None,
+        by: str,
+        now: datetime,
+    ) -> Version:
+        """Store a text as the first draft of a new release.
+
+        Raises:
+            Refused: It has no headline or body; the embargo stated contradicts the text's.
+            EmbargoUnclear: The embargo stated is not exact.
+
+        """
+        _require_text(reading.draft)
+        draft = reading.draft
+        if embargo is not None:
+            draft = replace(draft, embargo=_agreed(draft.embargo, embargo, now))
+        if language is not None:
+            draft = replace(draft, language=language)
+
+        def work(tx: Connection) -> Version:
+            release_id = releases.create_release(tx, now)
+            version = _draft_version(release_id, draft, reading.source, sender, now)
+            stored = releases.add_draft(tx, version, by=by)
+            _record(tx, stored, "imported", by, now)
+            return stored
+
+        return self._database.write(work).result()
+
+    def edit(self, ref: str, changes: Changes, *, by: str, now: datetime) -> Version:
+        """Store the changed text as a new draft; it needs its own approval (I6).
+
+        Raises:
+            NotFound: No such release.
+            Refused: A wave of it is not over yet.
+            EmbargoUnclear: The embargo stated is not exact.
+
+        """
+
+        def work(tx: Connection) -> Version:
+            release_id = releases.find_release(tx, ref)
+            wave = waves.pending_of(tx, release_id)
+            if wave is not None:
+                msg = f"{wave.ref} is scheduled ({wave.state}); its text is what was approved."
+                raise Refused(msg, remedy=f"First: distributor release unschedule {wave.ref}")
+            before = releases.latest(tx, release_id)
+            stored = releases.add_draft(tx, _changed(before, changes, now), by=by)
+            _record(tx, stored, "edited", by, now)
+            return stored
+
+        return self._database.write(work).result()
+
+    def approve(self, ref: str, *, by: str, now: datetime) -> tuple[Version, CompiledMessage]:
+        """Compile the newest draft and bind text and message under one seal.
+
+        Raises:
+            NotFound: No such release.
+            Refused: It is approved already, its embargo is unclear, or something is missing.
+            TemplateError: The message cannot be compiled.
+
+        """
+        with self._database.read() as tx:
+            version = releases.latest(tx, releases.find_release(tx, ref))
+        _require_approvable(version, now)
+        message = compile_message(content_of(version), kind=TEMPLATE, templates=self._templates)
+        compiled = releases.Compiled(
+            TEMPLATE,
+            version.draft.language,
+            message.to_json(),
+            message.digest,
+        )
+        seal = seal_of(version, (compiled.digest,))
+
+        def work(tx: Connection) -> Version:
+            releases.approve(tx, version, compiled, seal=seal, by=by, now=now)
+            approved = releases.version_of(tx, version.id)
+            _record(tx, approved, "approved", by, now)
+            return approved
+
+        return self._database.write(work).result(), message
+
+
+def content_of(version: Version) -> ReleaseContent:
+    """What a version's message is compiled from. A general wave leaves at the lift."""
+    embargo = version.draft.embargo
+    return ReleaseContent(
+        draft=version.draft,
+        sender=version.sender,
+        language=version.draft.language,
+        embargo_at=embargo.at,
+        zone=embargo.local.zone if embargo.local else None,
+        unsubscribe=version.sender.reply_to or version.sender.address,
+    )
+
+
+def _draft_version(
+    release_id: int,
+    draft: Draft,
+    source: str,
+    sender: Sender,
+    now: datetime,
+) -> Version:
+    return Version(
+        id=0,
+        release_id=release_id,
+        number=0,
+        state=VersionState.DRAFT,
+        draft=draft,
+        source=source,
+        sender=sender,
+        created_at=now,
+    )
+
+
+def _changed(version: Version, changes: Changes, now: datetime) -> Version:
+    draft, sender = version.draft, version.sender
+    if changes.embargo is not None:
+        draft = replace(draft, embargo=stated_embargo(changes.embargo, now=now))
+    if changes.headline is not None:
+        draft = replace(draft, headline=changes.headline.strip() or None)
+    if changes.language is not None:
+        draft = replace(draft, language=changes.language)
+    if changes.sender_name is not None:
+        sender = replace(sender, name=changes.sender_name)
+    if changes.reply_to is not None:
+        sender = replace(sender, reply_to=changes.reply_to or None)
+    _require_text(draft)
+    return _draft_version(version.release_id, draft, version.source, sender, now)
+
+
+def _agreed(read: Embargo, stated: str, now: datetime) -> Embargo:
+    """The stated embargo, unless the text says another with certainty."""
+    embargo = stated_embargo(stated, now=now)
+    certain = read.state in {EmbargoState.EMBARGOED, EmbargoState.IMMEDIATE}
+    if certain and (read.state, read.at) != (embargo.state, embargo.at):
+        msg = f"The text says “{read.text}”, the order says “{stated}”: they disagree."
+        raise EmbargoUnclear(msg, choices=_spellings(read))
+    return embargo
+
+
+def _spellings(read: Embargo) -> tuple[str, ...]:
+    if read.at is None or read.local is None:
+        return ("--embargo immediate, or correct the text",)
+    return (f'--embargo "{exact(read.at, read.local.zone)}", or correct the text',)
+
+
+def _require_text(draft: Draft) -> None:
+    for field, value in (("headline", draft.headline), ("body", draft.body)):
+        if not value:
+            msg = f"The text has no {field}."
+            remedy = "See how it is read: distributor release read FILE"
+            raise Refused(msg, remedy=remedy)
+
+
+def _require_approvable(version: Version, now: datetime) -> None:
+    embargo = version.draft.embargo
+    if version.state is not VersionState.DRAFT:
+        msg = f"{version.ref} version {version.number} is {version.state} already."
+        raise Refused(msg, remedy=f"Next: distributor release schedule {version.ref} --list NAME")
+    if embargo.state is EmbargoState.UNCLEAR:
+        doubts = " ".join(embargo.doubts)
+        msg = f"The embargo of {version.ref} is unclear: “{embargo.text}”. {doubts}"
+        remedy = (
+            f'distributor release edit {version.ref} --embargo "2026-12-01 00:01 Europe/London"'
+        )
+        raise Refused(msg.strip(), remedy=remedy)
+    if embargo.at is not None and embargo.at <= now and embargo.local is not None:
+        msg = f"The embargo {describe(embargo.at, embargo.local.zone)} has passed."
+        remedy = f"distributor release edit {version.ref} --embargo immediate"
+        raise Refused(msg, remedy=remedy)
+
+
+def _record(tx: Connection, version: Version, action: str, by: str, now: datetime) -> None:
+    facts = {
+        "version": version.number,
+        "embargo": version.draft.embargo.state.value,
+        "embargo_at": version.draft.embargo.at.isoformat() if version.draft.embargo.at else None,
+        "seal": version.seal,
+    }
+    audit.record(tx, audit.Entry(now, by, action, f"release {version.ref}", facts))

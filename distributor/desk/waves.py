@@ -1,0 +1,332 @@
+"""Orders about a release's distribution: schedule, hold, resume, cancel, settle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from distributor.core.audience import exclusion
+from distributor.core.model import (
+    AudienceRule,
+    EmbargoState,
+    Version,
+    Wave,
+    WaveKind,
+)
+from distributor.core.states import (
+    HOLDABLE,
+    DeliveryState,
+    HoldReason,
+    VersionState,
+    WaveState,
+)
+from distributor.core.timing import describe, parse_when
+from distributor.errors import NotFound, Refused
+from distributor.store import audiences, audit, lists, recovery, releases, settling, waves
+from distributor.store.waves import Order
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from distributor.installation import Installation
+    from distributor.store.database import Database
+
+
+class Decision(StrEnum):
+    """What a person decides about an uncertain delivery."""
+
+    SENT = "sent"
+    RESEND = "resend"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """A wave as planned, and its audience as it stands today: it is sealed shortly before."""
+
+    wave: Wave
+    recipients: int
+    exclusions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """To whom and when: names of lists, and a time in words or None for the embargo's."""
+
+    lists: Sequence[str]
+    exclude: Sequence[str] = ()
+    at: str | None = None
+    zone: str | None = None
+
+
+_DECIDED = {
+    Decision.SENT: DeliveryState.ACCEPTED,
+    Decision.RESEND: DeliveryState.QUEUED,
+    Decision.NEVER: DeliveryState.ABANDONED,
+}
+
+
+class Waves:
+    """Carries out orders; every one writes its audit row in the same transaction."""
+
+    def __init__(self, database: Database, installation: Installation) -> None:
+        """Work on this database."""
+        self._database = database
+        self._installation = installation
+
+    def schedule(self, ref: str, target: Target, *, by: str, now: datetime) -> Scheduled:
+        """Plan a general wave of the approved version.
+
+        Raises:
+            NotFound: No such release or list.
+            Refused: It is not approved, scheduled already, nobody would get it, or the time is
+                before the embargo or in the past.
+            EmbargoUnclear: The time is not exact.
+
+        """
+
+        def work(tx: Connection) -> Scheduled:
+            version = _approved(tx, ref)
+            rule = AudienceRule(
+                tuple(lists.get(tx, name).id for name in target.lists),
+                tuple(lists.get(tx, name).id for name in target.exclude),
+            )
+            wave = _new_wave(version, rule, send_at=_send_at(version, target, now))
+            recipients, excluded = _count(tx, wave, now)
+            if not recipients:
+                raise _nobody(version, excluded)
+            wave_id = waves.plan(tx, wave, Order(by, now))
+            return Scheduled(replace(wave, id=wave_id), recipients, excluded)
+
+        return self._database.write(work).result()
+
+    def unschedule(self, ref: str, *, by: str, now: datetime) -> Wave:
+        """Take back a wave that has not begun; its sealed audience is discarded.
+
+        Raises:
+            NotFound: Nothing is scheduled.
+            Refused: It is being sent already.
+
+        """
+
+        def work(tx: Connection) -> Wave:
+            wave = _pending(tx, ref)
+            begun = WaveState.SENDING in {wave.state, wave.resume_to}
+            if begun or wave.state is WaveState.STOPPING:
+                msg = f"{wave.ref} is being sent already."
+                raise Refused(msg, remedy=f"Stop it: distributor release cancel {wave.ref}")
+            waves.discard(tx, wave, Order(by, now))
+            return wave
+
+        return self._database.write(work).result()
+
+    def hold(self, ref: str, *, by: str, now: datetime) -> Wave:
+        """Stop a wave for now. When this returns, no MAIL starts later than a second after (I7).
+
+        Raises:
+            NotFound: Nothing is scheduled.
+            Refused: It is held or being cancelled already.
+
+        """
+
+        def work(tx: Connection) -> Wave:
+            wave = _pending(tx, ref)
+            if wave.state not in HOLDABLE:
+                msg = f"{wave.ref} is {wave.state} already."
+                raise Refused(msg)
+            waves.hold(tx, wave, HoldReason.PERSON, Order(by, now))
+            return waves.get(tx, wave.id)
+
+        return self._database.write(work).result()
+
+    def resume(self, ref: str, *, waive: str | None, by: str, now: datetime) -> Wave:
+        """Let a held wave go on.
+
+        Holds for lateness, a changed zone and a restored copy ask to be waived by name.
+
+        Raises:
+            NotFound: Nothing is scheduled.
+            Refused: It is not held, or its reason must be waived by name.
+
+        """
+        with self._database.read() as tx:
+            reason = _held(tx, ref).reason
+        if reason is HoldReason.RESTORED and waive == HoldReason.RESTORED:
+            self._installation.confirm(by=by, now=now)
+
+        def work(tx: Connection) -> Wave:
+            wave = _held(tx, ref)
+            _require_waived(wave, waive)
+            waves.resume(tx, wave, Order(by, now), waive=waive)
+            return waves.get(tx, wave.id)
+
+        return self._database.write(work).result()
+
+    def cancel(self, ref: str, *, by: str, now: datetime) -> Wave:
+        """Stop what has not left, for good. The numbers are exact once it is ``cancelled``.
+
+        Raises:
+            NotFound: Nothing is scheduled.
+
+        """
+
+        def work(tx: Connection) -> Wave:
+            wave = _pending(tx, ref)
+            order = Order(by, now)
+            if wave.state is not WaveState.STOPPING:
+                waves.move(tx, wave, WaveState.STOPPING, order, action="cancel")
+            waves.complete_stop(tx, waves.get(tx, wave.id), order)
+            return waves.get(tx, wave.id)
+
+        return self._database.write(work).result()
+
+    def settle(
+        self,
+        ref: str,
+        address: str | None,
+        decision: Decision,
+        *,
+        by: str,
+        now: datetime,
+    ) -> int:
+        """Decide uncertain deliveries of a release: one address, or all for None; gives how many.
+
+        Raises:
+            NotFound: No such release, or nothing uncertain there.
+
+        """
+
+        def work(tx: Connection) -> int:
+            found = settling.uncertain(tx, releases.find_release(tx, ref), address)
+            if not found:
+                who = address or "anybody"
+                msg = f"{ref} has no uncertain delivery to {who}."
+                raise NotFound(msg, remedy=f"distributor log {ref} --state uncertain")
+            for wave_id, ids in found.items():
+                _decide(tx, waves.get(tx, wave_id), ids, decision, Order(by, now))
+            return sum(len(ids) for ids in found.values())
+
+        return self._database.write(work).result()
+
+
+def _decide(tx: Connection, wave: Wave, ids: list[int], decision: Decision, order: Order) -> None:
+    if decision is Decision.RESEND:
+        if wave.state is WaveState.FINISHED:
+            waves.move(tx, wave, WaveState.SENDING, order, action="resend")
+        recovery.requeue(tx, wave.id, ids, now=order.at)
+    else:
+        words = f"settled by {order.by}: {decision.value}"
+        settling.decide(tx, ids, _DECIDED[decision], words=words, now=order.at)
+    facts = {"wave": wave.id, "deliveries": ids, "decision": decision.value}
+    audit.record(tx, audit.Entry(order.at, order.by, "settled", f"release {wave.ref}", facts))
+
+
+def _approved(tx: Connection, ref: str) -> Version:
+    number = releases.find_release(tx, ref)
+    pending = waves.pending_of(tx, number)
+    if pending is not None:
+        msg = f"{pending.ref} is scheduled already ({pending.state})."
+        raise Refused(msg, remedy=f"To change it: distributor release unschedule {pending.ref}")
+    version = releases.latest(tx, number)
+    if version.state is not VersionState.APPROVED:
+        msg = f"{version.ref} version {version.number} is a {version.state}, not approved."
+        raise Refused(msg, remedy=f"First: distributor release approve {version.ref}")
+    if waves.has_general(tx, version.id):
+        msg = f"{version.ref} version {version.number} has been sent."
+        raise Refused(msg, remedy="A changed text is a new version: distributor release edit")
+    return version
+
+
+def _send_at(version: Version, target: Target, now: datetime) -> datetime:
+    embargo = version.draft.embargo
+    if target.at is None:
+        return _own_time(version, now)
+    if target.at.strip().lower() == "now":
+        at = now
+    else:
+        _, at = parse_when(target.at, zone=target.zone)
+        if at < now:
+            raise Refused("That time lies in the past.", remedy="State a later one, or --at now.")
+    if embargo.at is not None and embargo.local is not None and at < embargo.at:
+        until = describe(embargo.at, embargo.local.zone)
+        msg = f"{version.ref} is embargoed until {until}: nothing leaves before that."
+        raise Refused(msg, remedy="Leave out --at to send it at that very minute.")
+    return at
+
+
+def _own_time(version: Version, now: datetime) -> datetime:
+    embargo = version.draft.embargo
+    if embargo.at is not None and embargo.at > now:
+        return embargo.at
+    if embargo.state is EmbargoState.IMMEDIATE:
+        return now
+    passed = embargo.at is not None
+    msg = f"{version.ref} has no embargo, so its time must be stated."
+    if passed:
+        msg = f"The embargo of {version.ref} has passed."
+    remedy = 'Add --at now, or --at "2026-12-01 09:30" --zone Europe/London'
+    raise Refused(msg, remedy=remedy)
+
+
+def _new_wave(version: Version, rule: AudienceRule, *, send_at: datetime) -> Wave:
+    return Wave(
+        id=0,
+        release_id=version.release_id,
+        version_id=version.id,
+        kind=WaveKind.GENERAL,
+        state=WaveState.PLANNED,
+        send_at=send_at,
+        audience=rule,
+        embargo_at=version.draft.embargo.at,
+    )
+
+
+def _count(tx: Connection, wave: Wave, now: datetime) -> tuple[int, int]:
+    """Recipients and exclusions as they stand now."""
+    found = audiences.candidates(tx, wave.audience, version_id=wave.version_id, now=now)
+    reasons = [exclusion(candidate, wave.kind) is not None for candidate in found]
+    return reasons.count(False), reasons.count(True)
+
+
+def _nobody(version: Version, excluded: int) -> Refused:
+    if excluded:
+        msg = f"Nobody would get {version.ref}: all {excluded} on these lists are excluded."
+        return Refused(msg, remedy="See why: distributor suppressions show")
+    msg = f"Nobody would get {version.ref}: these lists are empty."
+    return Refused(msg, remedy="Fill one: distributor contacts import FILE --list NAME")
+
+
+def _pending(tx: Connection, ref: str) -> Wave:
+    wave = waves.pending_of(tx, releases.find_release(tx, ref))
+    if wave is None:
+        msg = f"Nothing of {ref} is scheduled or being sent."
+        raise NotFound(msg, remedy=f"distributor release show {ref}")
+    return wave
+
+
+def _held(tx: Connection, ref: str) -> Wave:
+    wave = _pending(tx, ref)
+    if wave.state is not WaveState.HELD:
+        msg = f"{wave.ref} is {wave.state}, not held."
+        raise Refused(msg)
+    return wave
+
+
+#: Holds a person lifts only by saying what they waive.
+_BY_NAME = frozenset({HoldReason.LATE, HoldReason.ZONE, HoldReason.RESTORED})
+
+
+def _require_waived(wave: Wave, waive: str | None) -> None:
+    if wave.reason is HoldReason.CLOCK:
+        msg = f"{wave.ref} is held because clocks disagree; that lifts by itself."
+        raise Refused(msg, remedy="distributor doctor shows the clocks.")
+    if wave.reason in _BY_NAME and waive != wave.reason:
+        msg = f"{wave.ref} is held: {wave.reason}."
+        raise Refused(msg, remedy=f"distributor release resume {wave.ref} --waive {wave.reason}")
+    if waive is not None and waive != wave.reason:
+        msg = f"{wave.ref} is held for another reason: {wave.reason}."
+        raise Refused(msg)

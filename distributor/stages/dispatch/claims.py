@@ -1,0 +1,267 @@
+"""Claims: what this worker holds, how long, and whether it may send now.
+
+The gate is asked with facts no older than the last look at the rows; a look that fails ages
+them until the gate shuts by itself (I7).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, TypeVar
+
+import structlog
+
+from distributor.core.states import DeliveryState, HoldReason, WaveState
+from distributor.core.timing import GateFacts, Shut, gate
+from distributor.errors import IllegalMove
+from distributor.store import batches, deliveries, waves, workers
+from distributor.store.database import database_now
+from distributor.store.waves import DESK, Order
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from distributor.clock import GuardedClock
+    from distributor.core.model import Claim, Delivery, Wave
+    from distributor.core.policy import SendingPolicy
+    from distributor.store.database import Database
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+#: Deliveries marked ``sending`` in one transaction: bounds what a power cut leaves in doubt (I5).
+GROUP = 50
+#: Suppressions made this long before a claim are looked at again, for clocks a little apart.
+_OVERLAP = timedelta(minutes=5)
+_TOKEN_BITS = 62
+
+
+async def commit(database: Database, work: Callable[[Connection], T]) -> T:
+    """Await one write. A cancelled task does not cancel what the writer thread has begun."""
+    return await asyncio.shield(asyncio.wrap_future(database.write(work)))
+
+
+@dataclass(slots=True)
+class Holding:
+    """A batch in our hands: its lease, what is known of its wave, what is still on its way."""
+
+    claim: Claim
+    leased_until_s: float
+    wave: Wave
+    seen_s: float
+    claimed_at: datetime
+    lost: bool = False
+    outstanding: int = 0
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        """Nothing is on its way yet."""
+        self.settled.set()
+
+    def sent_out(self, count: int) -> None:
+        """So many more deliveries are on their way."""
+        self.outstanding += count
+        self.settled.clear()
+
+    def came_back(self, count: int) -> None:
+        """So many are recorded."""
+        self.outstanding -= count
+        if not self.outstanding:
+            self.settled.set()
+
+
+class Claims:
+    """Everything this worker holds."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: GuardedClock,
+        policy: SendingPolicy,
+        *,
+        worker: str,
+    ) -> None:
+        """Begin with empty hands."""
+        self._database = database
+        self._clock = clock
+        self._policy = policy
+        self._worker = worker
+        self._held: dict[int, Holding] = {}
+        self._suppressed: frozenset[str] = frozenset()
+        #: True while this database may not mail at all (I11).
+        self.muted = False
+
+    @property
+    def any(self) -> bool:
+        """Whether anything is held."""
+        return bool(self._held)
+
+    def shut(self, holding: Holding) -> Shut | None:
+        """Ask the gate for this claim, now."""
+        reading = self._clock.reading()
+        monotonic_s = self._clock.monotonic()
+        left_s = float("-inf") if holding.lost else holding.leased_until_s - monotonic_s
+        facts = self._facts(holding.wave, holding.seen_s, left_s, agrees=reading.agrees)
+        return gate(facts, now=reading.now)
+
+    def _facts(self, wave: Wave, seen_s: float, lease_left_s: float, *, agrees: bool) -> GateFacts:
+        return GateFacts(
+            embargo_at=wave.embargo_at,
+            send_at=wave.send_at,
+            kind=wave.kind,
+            state=wave.state,
+            marks_age_s=max(0.0, self._clock.monotonic() - seen_s),
+            lease_left_s=lease_left_s,
+            clock_agrees=agrees,
+            muted=self.muted,
+        )
+
+    def is_suppressed(self, delivery: Delivery) -> bool:
+        """Whether somebody objected since this delivery was given out."""
+        return delivery.address_key in self._suppressed
+
+    async def take(self) -> Holding | None:
+        """Claim the next batch that may leave now; None when there is none."""
+        reading = self._clock.reading()
+        asked_s = self._clock.monotonic()
+        if self.muted or not reading.agrees:
+            return None
+        claim = await commit(self._database, lambda tx: self._claim(tx, reading.now, asked_s))
+        if claim is None:
+            return None
+        holding = Holding(
+            claim,
+            leased_until_s=asked_s + self._policy.lease_s,
+            wave=claim.wave,
+            seen_s=asked_s,
+            claimed_at=reading.now,
+        )
+        self._held[claim.token] = holding
+        log.info("Batch claimed", action="batch_claimed", batch=claim.batch_id, wave=claim.wave.id)
+        return holding
+
+    def _claim(self, tx: Connection, now: datetime, asked_s: float) -> Claim | None:
+        found = batches.claimable(tx, now)
+        if found is None:
+            return None
+        wave = found.wave
+        shut = gate(self._facts(wave, asked_s, self._policy.lease_s, agrees=True), now=now)
+        if shut is not None:
+            log.warning("Claim refused by the gate", action="claim_refused", reason=shut.value)
+            return None
+        if self._hold_if_late(tx, wave, now):
+            return None
+        token = secrets.randbits(_TOKEN_BITS)
+        until = database_now(tx, now) + timedelta(seconds=self._policy.lease_s)
+        if not batches.take(tx, found.batch_id, owner=self._worker, token=token, until=until):
+            return None
+        if wave.state is WaveState.READY:
+            waves.move(tx, wave, WaveState.SENDING, Order(DESK, now))
+        return replace(found, token=token, wave=waves.get(tx, wave.id))
+
+    def _hold_if_late(self, tx: Connection, wave: Wave, now: datetime) -> bool:
+        begun = wave.first_mail_at is not None or HoldReason.LATE in wave.waived
+        if begun or not self._policy.is_late(wave.send_at, now):
+            return False
+        waves.hold(tx, wave, HoldReason.LATE, Order(DESK, now))
+        return True
+
+    async def mark(self, holding: Holding) -> list[Delivery]:
+        """Mark the next group of a claim for the wire; empty when there is none, or it is lost."""
+        now = self._clock.reading().now
+        return await commit(self._database, lambda tx: self._mark(tx, holding, now))
+
+    def _mark(self, tx: Connection, holding: Holding, now: datetime) -> list[Delivery]:
+        if not batches.hold_fast(tx, holding.claim):
+            holding.lost = True
+            return []
+        wave = waves.get(tx, holding.wave.id)
+        if wave.state is not WaveState.SENDING or self._hold_if_late(tx, wave, now):
+            return []
+        return deliveries.mark_sending(tx, holding.claim, limit=GROUP, now=now)
+
+    async def unmark(
+        self,
+        holding: Holding,
+        back: Sequence[Delivery],
+        to: DeliveryState = DeliveryState.QUEUED,
+    ) -> None:
+        """Move on what was marked but never reached the wire."""
+        now = self._clock.reading().now
+        ids = [delivery.id for delivery in back]
+        await commit(
+            self._database,
+            lambda tx: deliveries.unmark(tx, holding.claim, ids, to, now),
+        )
+
+    async def give_back(self, holding: Holding) -> None:
+        """End a claim; what is left in it is there for the next one."""
+        await commit(self._database, lambda tx: batches.give_back(tx, holding.claim))
+        del self._held[holding.claim.token]
+        log.info("Batch given back", action="batch_given_back", batch=holding.claim.batch_id)
+
+    async def renew(self) -> None:
+        """Prolong every lease; a claim that is no longer ours stops sending at once."""
+        asked_s = self._clock.monotonic()
+        now = self._clock.reading().now
+
+        def work(tx: Connection) -> frozenset[int]:
+            workers.seen(tx, self._worker, now)
+            return batches.renew(tx, owner=self._worker, now=now, lease_s=self._policy.lease_s)
+
+        before = set(self._held)
+        ours = await commit(self._database, work)
+        for token, holding in self._held.items():
+            if token in ours:
+                holding.leased_until_s = asked_s + self._policy.lease_s
+            elif token in before:
+                holding.lost = True
+                log.warning("Lease lost", action="lease_lost", batch=holding.claim.batch_id)
+
+    async def look(self) -> None:
+        """Re-read hold, embargo and suppression marks (I7), and the database's clock (I2)."""
+        asked_s = self._clock.monotonic()
+        held = {holding.wave.id for holding in self._held.values()}
+        begun = [holding.claimed_at for holding in self._held.values()]
+        since = min(begun, default=self._clock.reading().now) - _OVERLAP
+        seen, suppressed, database_time = await asyncio.to_thread(self._read, held, since)
+        if database_time is not None:
+            self._clock.observe_database(database_time, asked_s=asked_s)
+        self._suppressed = suppressed
+        for holding in self._held.values():
+            wave = seen.get(holding.wave.id)
+            if wave is not None:
+                holding.wave, holding.seen_s = wave, asked_s
+
+    def _read(
+        self,
+        held: set[int],
+        since: datetime,
+    ) -> tuple[dict[int, Wave], frozenset[str], datetime | None]:
+        with self._database.read() as tx:
+            seen = {wave_id: waves.get(tx, wave_id) for wave_id in held}
+            suppressed = deliveries.suppressed_since(tx, since)
+            remote = self._database.dialect == "postgresql"
+            return seen, suppressed, database_now(tx, since) if remote else None
+
+    async def hold_wave(self, wave_id: int, reason: HoldReason) -> None:
+        """Hold a whole wave for a reason found on the wire."""
+        now = self._clock.reading().now
+
+        def work(tx: Connection) -> None:
+            wave = waves.get(tx, wave_id)
+            if wave.state is WaveState.SENDING:
+                waves.hold(tx, wave, reason, Order(DESK, now))
+
+        try:
+            await commit(self._database, work)
+        except IllegalMove:
+            log.debug("Wave had moved already", action="wave_moved_already", wave=wave_id)
+        else:
+            log.warning("Wave held", action="wave_held", wave=wave_id, reason=reason.value)

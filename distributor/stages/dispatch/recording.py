@@ -1,0 +1,200 @@
+"""Recording: what transactions came to, written in groups behind the wire.
+
+Nothing is ever dropped: while the database cannot be written, results wait in memory (and in
+the flight log), and the bounded queue stops the connections by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from distributor.core.outcome import Blame, Judgement, Phase, TransactionFacts, judge, wave_fault
+from distributor.core.retry import outcome_state
+from distributor.core.states import DeliveryState, HoldReason
+from distributor.errors import StoreError
+from distributor.stages.dispatch.claims import commit
+from distributor.store import deliveries, waves
+from distributor.store.deliveries import Result
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from distributor.core.model import Delivery
+    from distributor.core.policy import SendingPolicy
+    from distributor.stages.dispatch.claims import Claims, Holding
+    from distributor.store.database import Database
+
+log = structlog.get_logger(__name__)
+
+#: A group is written after so many results, or so many seconds after its first.
+GROUP = 200
+GROUP_WAIT_S = 0.2
+#: Connections wait while so many results are not yet written.
+UNSAVED_LIMIT = 2_000
+#: Pause before a failed write is tried again, in seconds.
+_RETRY_S = 1.0
+#: Answers of a wave that the rule for a faulty wave looks at.
+_RECENT = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """One delivery back from the wire."""
+
+    holding: Holding
+    delivery: Delivery
+    started_at: datetime
+    ended_at: datetime
+    facts: TransactionFacts
+    judgement: Judgement
+
+    @property
+    def reached_wire(self) -> bool:
+        """Whether a MAIL was written: only then was it an attempt."""
+        return self.facts.phase is not Phase.CONNECT and not (
+            self.facts.phase is Phase.MAIL and self.facts.shut is not None
+        )
+
+
+def result_of(back: Return, *, worker: str, relay: str, policy: SendingPolicy) -> Result:
+    """The row to write for one transaction."""
+    facts, judgement = back.facts, back.judgement
+    state, due_at = outcome_state(
+        judgement.outcome,
+        attempts=back.delivery.attempts + 1,
+        now=back.ended_at,
+        deadline=policy.deadline(back.holding.wave.send_at),
+        retry=policy.retry,
+    )
+    return Result(
+        delivery_id=back.delivery.id,
+        token=back.holding.claim.token,
+        worker=worker,
+        started_at=back.started_at,
+        ended_at=back.ended_at,
+        outcome=judgement.outcome,
+        state=state,
+        phase=facts.phase.value,
+        code=facts.code,
+        enhanced=facts.enhanced,
+        reply=facts.reply or None,
+        relay=relay,
+        due_at=due_at,
+    )
+
+
+class Recorder:
+    """Takes returns from the connections and writes them."""
+
+    def __init__(
+        self,
+        database: Database,
+        claims: Claims,
+        policy: SendingPolicy,
+        *,
+        worker: str,
+        relay: str,
+    ) -> None:
+        """Begin with nothing to write."""
+        self._database = database
+        self._claims = claims
+        self._policy = policy
+        self._worker = worker
+        self._relay = relay
+        self._returns: asyncio.Queue[Return | None] = asyncio.Queue(UNSAVED_LIMIT)
+        self._codes: dict[int, deque[int | None]] = {}
+
+    async def take(
+        self,
+        holding: Holding,
+        delivery: Delivery,
+        facts: TransactionFacts,
+        *,
+        began: datetime,
+        ended: datetime,
+    ) -> Judgement:
+        """Queue one return for writing; waits while too many are unsaved."""
+        back = Return(holding, delivery, began, ended, facts, judge(facts))
+        await self._returns.put(back)
+        return back.judgement
+
+    async def run(self) -> None:
+        """Write groups until :meth:`finish`; everything taken before that is written."""
+        while (group := await self._group()) is not None:
+            await self._save(group)
+
+    async def finish(self) -> None:
+        """Let :meth:`run` return once all is written."""
+        await self._returns.put(None)
+
+    async def _group(self) -> list[Return] | None:
+        """The next group; None at the end."""
+        first = await self._returns.get()
+        if first is None:
+            return None
+        group = [first]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GROUP_WAIT_S):
+                while len(group) < GROUP:
+                    item = await self._returns.get()
+                    if item is None:
+                        await self._returns.put(None)
+                        break
+                    group.append(item)
+        return group
+
+    async def _save(self, group: list[Return]) -> None:
+        while True:
+            try:
+                late = await commit(self._database, lambda tx: self._write(tx, group))
+            except StoreError as error:
+                log.warning("Results not written yet", action="record_failed", reason=str(error))
+                await asyncio.sleep(_RETRY_S)
+            else:
+                break
+        if late:
+            log.warning("Results came late", action="results_late", count=late)
+        for back in group:
+            back.holding.came_back(1)
+        await self._look_for_faults(group)
+
+    def _write(self, tx: Connection, group: list[Return]) -> int:
+        on_wire = [back for back in group if back.reached_wire]
+        results = [
+            result_of(back, worker=self._worker, relay=self._relay, policy=self._policy)
+            for back in on_wire
+        ]
+        late = deliveries.record(tx, results)
+        for back in group:
+            if not back.reached_wire:
+                deliveries.unmark(
+                    tx,
+                    back.holding.claim,
+                    [back.delivery.id],
+                    DeliveryState.QUEUED,
+                    back.ended_at,
+                )
+        for wave_id in {back.holding.wave.id for back in on_wire}:
+            first = min(back.started_at for back in on_wire if back.holding.wave.id == wave_id)
+            waves.note_first_mail(tx, wave_id, first)
+        return late
+
+    async def _look_for_faults(self, group: list[Return]) -> None:
+        """Hold a wave whose sender, content or quota is refused rather than its recipients."""
+        for back in group:
+            if not back.reached_wire:
+                continue
+            wave_id = back.holding.wave.id
+            codes = self._codes.setdefault(wave_id, deque(maxlen=_RECENT))
+            codes.append(back.facts.code)
+            if back.judgement.blame is Blame.WAVE or wave_fault(list(codes)) is not None:
+                codes.clear()
+                await self._claims.hold_wave(wave_id, HoldReason.REFUSED)

@@ -1,0 +1,163 @@
+"""The log's questions: one line per delivery, its attempts, and the audience behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, select
+
+from distributor.core.address import key_of
+from distributor.store.schema import attempts, deliveries, exclusions, versions, waves
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from sqlalchemy import Connection, Row, Select
+
+    from distributor.core.states import DeliveryState
+
+_PAGE_ROWS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which lines are wanted; None asks for all."""
+
+    state: DeliveryState | None = None
+    outlet: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One delivery as the log shows it."""
+
+    address: str
+    name: str
+    outlet: str
+    state: DeliveryState
+    attempts: int
+    code: int | None
+    enhanced: str | None
+    reply: str | None
+    relay: str | None
+    message_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One SMTP transaction as it was recorded. ``late``: its worker had lost its claim."""
+
+    started_at: datetime
+    ended_at: datetime
+    outcome: str
+    phase: str
+    code: int | None
+    enhanced: str | None
+    reply: str | None
+    relay: str | None
+    late: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One candidate of an audience: a recipient (``reason`` None), or excluded and why."""
+
+    address: str
+    name: str
+    outlet: str
+    state: str
+    reason: str | None = None
+    evidence: str = ""
+
+
+def _lines(release: int) -> Select[Any]:
+    return (
+        select(deliveries, versions.c.sender_address)
+        .join(waves, waves.c.id == deliveries.c.wave_id)
+        .join(versions, versions.c.id == deliveries.c.version_id)
+        .where(waves.c.release_id == release)
+        .order_by(deliveries.c.id)
+    )
+
+
+def lines(tx: Connection, release: int, wanted: Filter) -> Iterator[Line]:
+    """The release's deliveries in the order they were sealed, streamed."""
+    query = _lines(release)
+    if wanted.state is not None:
+        query = query.where(deliveries.c.state == wanted.state)
+    if wanted.outlet is not None:
+        query = query.where(func.lower(deliveries.c.outlet) == wanted.outlet.lower())
+    for row in tx.execution_options(yield_per=_PAGE_ROWS).execute(query):
+        yield _line(row)
+
+
+def changed_since(tx: Connection, release: int, since: datetime) -> list[Line]:
+    """Deliveries that changed at or after that instant, the earliest change first."""
+    query = _lines(release).where(deliveries.c.at >= since).order_by(None)
+    return [_line(row) for row in tx.execute(query.order_by(deliveries.c.at, deliveries.c.id))]
+
+
+def of_address(
+    tx: Connection,
+    release: int,
+    address: str,
+) -> list[tuple[Line, list[Attempt]]]:
+    """Deliveries to one address, in any case, each with its attempts in order."""
+    rows = tx.execute(
+        _lines(release).where(deliveries.c.address_key == key_of(address)),
+    ).all()
+    return [(_line(row), _attempts(tx, row.id)) for row in rows]
+
+
+def audience(tx: Connection, wave_id: int) -> list[Member]:
+    """Everybody the wave's lists named: recipients first, then the excluded with reasons."""
+    recipients = tx.execute(
+        select(deliveries).where(deliveries.c.wave_id == wave_id).order_by(deliveries.c.id),
+    )
+    excluded = tx.execute(
+        select(exclusions).where(exclusions.c.wave_id == wave_id).order_by(exclusions.c.id),
+    )
+    return [
+        *(Member(row.address, row.name, row.outlet, row.state.value) for row in recipients),
+        *(Member(row.address, "", "", "excluded", row.reason, row.evidence) for row in excluded),
+    ]
+
+
+def _attempts(tx: Connection, delivery: int) -> list[Attempt]:
+    rows = tx.execute(
+        select(attempts).where(attempts.c.delivery_id == delivery).order_by(attempts.c.id),
+    )
+    return [
+        Attempt(
+            row.started_at,
+            row.ended_at,
+            row.outcome.value,
+            row.phase,
+            row.code,
+            row.enhanced,
+            row.reply,
+            row.relay,
+            row.late,
+        )
+        for row in rows
+    ]
+
+
+def _line(row: Row[Any]) -> Line:
+    domain = row.sender_address.rpartition("@")[2]
+    return Line(
+        address=row.address,
+        name=row.name,
+        outlet=row.outlet,
+        state=row.state,
+        attempts=row.attempts,
+        code=row.code,
+        enhanced=row.enhanced,
+        reply=row.reply,
+        relay=row.relay,
+        message_id=f"<{row.reference}@{domain}>",
+        at=row.at,
+    )
