@@ -149,7 +149,8 @@ def new_anchor(watched: Watch, offsets: Offsets) -> datetime | None:
     return earliest if (latest - earliest).total_seconds() <= AGREE_S else None
 
 
-def _system_wall() -> datetime:
+def system_wall() -> datetime:
+    """Return what the wall clock says, right or wrong, in UTC: for a receiver that judges us."""
     return datetime.now(UTC)
 
 
@@ -167,7 +168,7 @@ class GuardedClock:
     def __init__(
         self,
         *,
-        wall: Callable[[], datetime] = _system_wall,
+        wall: Callable[[], datetime] = system_wall,
         boot: Callable[[], float] = _system_boot,
     ) -> None:
         """Anchor the wall clock as it stands now. ``wall`` is aware; ``boot`` counts suspend."""
