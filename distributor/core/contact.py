@@ -24,7 +24,7 @@ TEXT_FIELDS: Final = {
     "zone": 60,
     "note": 4000,
 }
-BEAT_MAX: Final = 100
+_LIMITS: Final = TEXT_FIELDS | {"beat": 100, "list name": 100, "evidence": 1000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +60,13 @@ def name_key(name: str) -> str:
 
 
 def text_fault(field: str, value: str) -> str | None:
-    """Why ``value`` may not stand in ``field`` (a key of TEXT_FIELDS, ``beat``, ``list``); or None.
+    """Why ``value`` may not stand in ``field``; None when it may.
 
-    Nothing is stripped silently (reliability row 1): the field and the character are named.
+    ``field`` is one of TEXT_FIELDS, ``beat``, ``list name`` or ``evidence``. Nothing is stripped
+    silently (reliability row 1): the reason names the field and the character.
     """
     label = field.replace("_", " ")
-    limit = TEXT_FIELDS.get(field, BEAT_MAX)
+    limit = _LIMITS[field]
     if len(value) > limit:
         return f"{label} has {len(value)} characters; {limit} fit"
     hidden = hidden_fault(value, lines=field == "note")

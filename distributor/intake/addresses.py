@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import cache
 from typing import TYPE_CHECKING, Final
-from zoneinfo import available_timezones
 
 from email_validator import EmailNotValidError, validate_email
 
 from distributor.core.address import Address, address_fault, key_of, visible
 from distributor.core.contact import TEXT_FIELDS, NewContact, name_key, text_fault
 from distributor.core.model import Finding
+from distributor.core.timing import zone_spelled
+from distributor.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,6 +55,32 @@ def read_address(text: str, *, line: int | None = None) -> Address | Finding:
     return Address(shown=address, wire=wire, key=key_of(f"{local}@{checked.ascii_domain}"))
 
 
+def stated_address(text: str) -> Address:
+    """The one address a person stated in an order.
+
+    Raises:
+        InputError: It is not one; the message says why.
+
+    """
+    address = read_address(text)
+    if isinstance(address, Finding):
+        raise InputError(f"{address.message[0].upper()}{address.message[1:]}.")
+    return address
+
+
+def stated_contact(values: Mapping[str, str]) -> NewContact:
+    """The contact a person stated in an order: as :func:`read_contact`.
+
+    Raises:
+        InputError: Something of it cannot be taken; the message names all that is wrong.
+
+    """
+    contact = read_contact(values)
+    if isinstance(contact, Finding):
+        raise InputError(f"{contact.message[0].upper()}{contact.message[1:]}.")
+    return contact
+
+
 def _bad_address(address: str, fault: str, line: int | None) -> Finding:
     if not address:
         return Finding("address-missing", "error", "there is no address", line)
@@ -80,6 +106,7 @@ def read_contact(values: Mapping[str, str], *, line: int | None = None) -> NewCo
     if reasons:
         words = f"{visible(address.shown)}: {'; '.join(reasons)}"
         return Finding("contact", "error", words, line)
+    texts["zone"] = zone_spelled(texts["zone"]) or ""
     return NewContact(address=address, beats=beats, **texts)
 
 
@@ -105,11 +132,6 @@ def language_fault(value: str) -> str | None:
 
 def zone_fault(value: str) -> str | None:
     """Why ``value`` is not an IANA time zone; None when it is, or is empty."""
-    if not value or value in _zones():
+    if not value or zone_spelled(value):
         return None
     return f'"{visible(value)}" is no time zone like Europe/London'
-
-
-@cache
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())

@@ -86,7 +86,7 @@ def remove(tx: Connection, list_id: int) -> None:
 
 
 def missing(tx: Connection, list_id: int, contact_ids: Iterable[int]) -> list[int]:
-    """Those of the contacts that are not on the list."""
+    """Those of the contacts that are not on the list, in their order."""
     on_list = set(
         tx.execute(
             select(list_members.c.contact_id).where(list_members.c.list_id == list_id),
