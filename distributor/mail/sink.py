@@ -3,9 +3,8 @@
 Runs in a thread (:class:`Sink`) or as a process of its own
 (``python -m distributor.mail.sink --port 2525 --directory DIR``).
 
-Invariant: it is the far end. Its clock is the system's own, asked here and not through
-``distributor.clock``: a wrong clock of ours must not vouch for itself (I1). It keeps a mail before
-it says so, and never passes one on.
+Invariant: it is the far end. It reads the bare wall clock, not the guarded one: what guards the
+sender must not vouch for it too (I1). It keeps a mail before it says so, and never passes one on.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ import re
 import signal
 import sys
 import threading
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +26,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from weakref import WeakSet
 
 from aiosmtpd.smtp import SMTP
+
+from distributor.clock import system_wall
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -207,7 +207,7 @@ class _Hooks:
         address: str,
         options: list[str],
     ) -> str:
-        self._at = datetime.fromtimestamp(time.time(), UTC)
+        self._at = system_wall()
         envelope.mail_from = address
         envelope.mail_options.extend(options)
         return "250 2.1.0 Ok"

@@ -243,6 +243,36 @@ def test_this_boot_has_an_id() -> None:
     assert this_boot() == this_boot()
 
 
+def test_closing_or_discarding_twice_is_harmless(tmp_path: Path) -> None:
+    log = a_log(tmp_path)
+    log.close()
+    log.close()
+    seized = seize(log.path)
+    assert seized is not None
+    seized.discard()
+    seized.discard()
+    seized.close()
+    seized.close()
+
+
+def test_a_log_that_cannot_be_read_lets_go_of_its_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = a_log(tmp_path)
+    log.close()
+
+    def fail(*_: object) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "pread", fail)
+        with pytest.raises(OSError, match="error"):
+            seize(log.path)
+    again = seize(log.path)
+    assert again is not None
+    again.close()
+
+
 @pytest.mark.parametrize("turn", range(5))
 def test_finding_9_sigkill_loses_no_acknowledged_record(tmp_path: Path, turn: int) -> None:
     noting = """
