@@ -199,7 +199,7 @@ def test_certain_wording_is_read_to_its_instant(text: str, at: datetime, zone: s
         ("This release is not embargoed", ["states no time"]),
         ("Not for immediate release", ["states no time"]),
         ("Sperrfrist: 1. Dezember 2026, 00.00 Uhr", ["states no time"]),
-        ("Embargo hasta el 1 de diciembre de 2026", ["hasta"]),
+        ("Embargo hasta el 1 de diciembre de 2026", ["“1 2026”"]),
         ("Release date: 1 December 2026", ["no time of day"]),
         ("FOR IMMEDIATE RELEASE: December 1, 2026", ["at once, or on Tuesday 1 December 2026"]),
         (
