@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.metadata
 import io
 import logging
+import re
 import socket
+import tomllib
 import traceback
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,7 +31,6 @@ from tests.mail.scripted import CUT, OFFERS, SILENCE, Scripted, certificate
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
 CANARY = "correct-horse-7Q"
 CANARY_FORMS = (CANARY, "Y29ycmVjdC1ob3JzZS03UQ", "AGRlc2sAY29ycmVjdC1ob3JzZS03UQ")
@@ -249,6 +252,35 @@ def test_a_454_at_starttls_is_for_later(trusted: tuple[ssl.SSLContext, Path]) ->
     server = Scripted(tls=context, offers=PLAIN, starttls=b"454 4.7.0 not now\r\n")
     error = refusal(server, security="starttls", ca_file=pem)
     assert (error.code, error.permanent) == (454, False)
+
+
+# Finding 6: the library's own two injections
+
+
+def test_finding_6_the_library_is_pinned_above_its_two_injections() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    (wanted,) = [name for name in project["project"]["dependencies"] if "aiosmtplib" in name]
+    floor = re.search(r">=(\d+)\.(\d+)\.(\d+)", wanted)
+    assert floor is not None
+    assert tuple(map(int, floor.groups())) >= (5, 1, 2)
+    installed = importlib.metadata.version("aiosmtplib").split(".")
+    assert tuple(map(int, installed)) >= (5, 1, 2)
+
+
+@pytest.mark.parametrize("name", ["x\r\nMAIL FROM:<a@b.example>", "x y", "x\0", "m\u00fcnchen"])
+def test_finding_6_no_command_is_injected_through_the_name_we_greet_with(name: str) -> None:
+    server = Scripted()
+    error = refusal(server, hello_name=name)
+    assert error.permanent
+    assert "hello_name" in str(error)
+    assert not server.conversations or server.last.commands == []
+
+
+@pytest.mark.parametrize("text", ["desk\r\nMAIL FROM:<a@b.example>", "desk\0root"])
+def test_finding_6_no_command_is_injected_through_the_login(text: str) -> None:
+    server = Scripted(offers=SECURE)
+    meet(server, connect_and_send, username=text, password=SecretStr(text))
+    assert server.last.verbs == ["EHLO", "AUTH", "MAIL", "RCPT", "DATA", "QUIT"]
 
 
 # Rows 4, 5 and 7: connect, banner, login
