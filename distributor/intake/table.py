@@ -22,6 +22,7 @@ from distributor.intake.columns import Layout, Record, find_layout, records
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 #: The most bytes one table may have: half a million journalists.
 TABLE_MAX: Final = 50_000_000
@@ -81,6 +82,21 @@ def read_table(
         separator=layout.separator,
         columns=tuple((layout.headings[at], name) for name, at in layout.columns.items()),
     )
+
+
+def table_bytes(path: Path) -> bytes:
+    """A file's bytes, never more than it takes to know that they are too many.
+
+    Raises:
+        InputError: It cannot be opened or read.
+
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(TABLE_MAX + 1)
+    except OSError as error:
+        msg = f"{visible(str(path))} cannot be read: {error.strerror}."
+        raise InputError(msg) from error
 
 
 # --- bytes to text ---------------------------------------------------------------------------
