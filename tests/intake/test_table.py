@@ -374,7 +374,13 @@ def test_an_empty_file_is_refused(data: bytes) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"PK\x03\x04" + b"\0" * 40, b"\xd0\xcf\x11\xe0\xa1\xb1", b"%PDF-1.7\n", bytes(range(256)) * 8],
+    [
+        b"\x7fELF\2\1\1" + b"\0" * 40,
+        b"PK\x03\x04" + b"\0" * 40,
+        b"\xd0\xcf\x11\xe0\xa1\xb1",
+        b"%PDF-1.7\n",
+        bytes(range(256)) * 8,
+    ],
 )
 def test_a_binary_file_is_refused_with_what_to_do(data: bytes) -> None:
     with pytest.raises(InputError) as caught:
