@@ -14,9 +14,8 @@ from distributor.cli.suppressions import suppression_json, suppression_words
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
-    from distributor.desk.contacts import Card, ImportReport
+    from distributor.desk.contacts import Card, Contact, ImportReport
     from distributor.intake.table import ContactTable
-    from distributor.store.contacts import Contact
 
 app = typer.Typer(help="Journalists: import, find, show, change.", no_args_is_help=True)
 

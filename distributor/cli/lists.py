@@ -11,7 +11,7 @@ from distributor.cli.contacts import Json, contact_json, counted, print_contacts
 from distributor.cli.session import opened
 
 if TYPE_CHECKING:
-    from distributor.store.lists import ContactList
+    from distributor.desk.lists import ContactList
 
 app = typer.Typer(help="Lists: make them, and keep who is on them.", no_args_is_help=True)
 

@@ -9,7 +9,7 @@ import typer
 from distributor.cli.session import opened
 
 if TYPE_CHECKING:
-    from distributor.store.suppressions import Suppression
+    from distributor.desk.suppressions import Suppression
 
 app = typer.Typer(help="Addresses that get nothing, and why.", no_args_is_help=True)
 

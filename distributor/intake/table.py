@@ -6,11 +6,8 @@ One row's fault never stops the rest, and nothing is dropped without a finding t
 from __future__ import annotations
 
 import io
-import re
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Final
-
-from charset_normalizer import from_bytes
 
 from distributor.core.address import visible
 from distributor.core.contact import NewContact, name_key
@@ -19,13 +16,14 @@ from distributor.core.model import Finding
 from distributor.errors import InputError
 from distributor.intake.addresses import language_fault, read_contact, zone_fault
 from distributor.intake.columns import Layout, Record, find_layout, records
+from distributor.intake.encoding import guess_encoding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-#: The most bytes one table may have: half a million journalists.
-TABLE_MAX: Final = 50_000_000
+#: The most bytes one table may have: some 200,000 journalists, all of them in memory.
+TABLE_MAX: Final = 20_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +105,6 @@ _OTHER_KINDS: Final = {
     b"%PDF": "a PDF",
     b"\x1f\x8b": "a compressed file",
 }
-_MARKS: Final = (
-    (b"\xef\xbb\xbf", "utf-8-sig"),
-    (b"\xff\xfe\x00\x00", "utf-32"),
-    (b"\x00\x00\xfe\xff", "utf-32"),
-    (b"\xff\xfe", "utf-16"),
-    (b"\xfe\xff", "utf-16"),
-)
 _AS_CSV: Final = "Save it as CSV (UTF-8) and import that."
 
 
@@ -129,12 +120,16 @@ def _decode(data: bytes, encoding: str | None) -> tuple[str, str, tuple[Finding,
             raise InputError(f"This is {kind}, not a table of text.", remedy=_AS_CSV)
     doubts: tuple[Finding, ...] = ()
     if encoding is None:
-        encoding, sure = _guess(data)
+        encoding, sure = guess_encoding(data)
+        if encoding is None:
+            msg = "This is not a table of text in any known encoding."
+            raise InputError(msg, remedy=_AS_CSV)
         if not sure:
             words = f"read as {encoding}; if names look wrong, state it with --encoding"
-            doubts = (Finding("encoding", "warning", words),)
+            doubts = (Finding("encoding-guessed", "warning", words),)
     try:
-        text = data.decode(encoding)
+        # Old DOS programs close a text with this mark.
+        text = data.decode(encoding).removesuffix("\x1a")
     except (UnicodeError, LookupError) as error:
         words = f"The table cannot be read as {visible(encoding)}."
         raise InputError(words, remedy=_AS_CSV) from error
@@ -149,52 +144,6 @@ def _looks_binary(text: str) -> bool:
     """More than one sign in fifty is a control character. A single one is that row's fault."""
     start = text[:10_000]
     return sum(sign < " " and sign not in "\t\r\n" for sign in start) * 50 > len(start)
-
-
-def _guess(data: bytes) -> tuple[str, bool]:
-    """The encoding of ``data`` and whether it is sure: a mark or valid UTF-8 is.
-
-    A few accents in a sea of ASCII are too little for statistics (charset-normalizer reads
-    "Jürgen" as "J³rgen"), so the likeliest is tried by its look first.
-    """
-    for mark, encoding in _MARKS:
-        if data.startswith(mark):
-            return encoding, True
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        pass
-    else:
-        return "utf-8", True
-    if _looks_western(data):
-        return "cp1252", False
-    best = from_bytes(data[:_GUESSED_FROM]).best()
-    if best is None:
-        raise InputError("This is not a table of text in any known encoding.", remedy=_AS_CSV)
-    return best.encoding, False
-
-
-#: Bytes that are enough to guess an encoding from.
-_GUESSED_FROM: Final = 1_000_000
-_WESTERN_SIGNS: Final = frozenset("\u2018\u2019\u201c\u201d\u2013\u2014\u2026€£§©®°·«»\u00a0")
-
-
-def _looks_western(data: bytes) -> bool:
-    """Read as Windows-1252, every word beyond ASCII looks like a word of a western language."""
-    try:
-        text = data.decode("cp1252")
-    except UnicodeDecodeError:
-        return False
-    words = {word for word in re.split(r"[^\w\x80-\uffff]+", text) if not word.isascii()}
-    return all(_western_word(word) for word in words)
-
-
-def _western_word(word: str) -> bool:
-    foreign = [sign for sign in word if not sign.isascii()]
-    if not all(sign.isalpha() or sign in _WESTERN_SIGNS for sign in foreign):
-        return False
-    letters = sum(sign.isalpha() for sign in foreign)
-    return letters * 2 <= len(word) and not re.search(r"[a-z][\u00c0-\u00de\u0160\u017d]", word)
 
 
 # --- records to contacts ---------------------------------------------------------------------

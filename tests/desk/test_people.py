@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
@@ -101,6 +102,19 @@ def test_importing_twice_adds_nobody_and_changes_nothing(room: Desk) -> None:
     again = room.bring_in(TABLE, "health")
     assert (again.added, again.updated, again.unchanged) == (0, 0, 3)
     assert (again.joined, again.list_created) == (0, False)
+
+
+def test_two_imports_at_once_do_not_collide(room: Desk, migrated_url: str) -> None:
+    text = "email,outlet,beats\n" + "".join(f"a{n}@x.example,P{n},T{n}\n" for n in range(300))
+    other = open_database(migrated_url)
+    order = Import(read_table(text.encode()), "press.csv", "Health")
+    desks = [room.contacts, Contacts(other)] * 2
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        reports = list(pool.map(lambda one: one.import_table(order, by="ann", now=NOON), desks))
+    other.close()
+    assert sorted(report.added for report in reports) == [0, 0, 0, 300]
+    assert [report.list_created for report in reports].count(True) == 1
+    assert room.lists.show("Health").members == 300
 
 
 def test_progress_is_told_as_it_goes(room: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,7 +100,9 @@ def test_a_western_file_without_mark_is_read_and_the_guess_is_said() -> None:
         "cp1252",
     )
     assert [row.contact.full_name for row in table.rows] == ["Jürgen Müller", "Zoë Núñez"]
-    assert [(item.code, item.severity) for item in table.findings] == [("encoding", "warning")]
+    assert [(item.code, item.severity) for item in table.findings] == [
+        ("encoding-guessed", "warning")
+    ]
 
 
 @pytest.mark.parametrize("encoding", ["cp1251", "cp932"])
