@@ -132,11 +132,11 @@ def suppression_words(one: Suppression, zone: str) -> str:
     words = [one.reason.value]
     if one.evidence:
         words.append(f'"{one.evidence}"')
-    words.append(f"by {one.created_by} on {describe(one.created_at, zone)}")
+    words.append(f"by {one.created_by}, {describe(one.created_at, zone)}")
     if one.expires_at is not None:
         words.append(f"until {describe(one.expires_at, zone)}")
     if one.lifted_at is not None:
-        words.append(f"lifted by {one.lifted_by} on {describe(one.lifted_at, zone)}")
+        words.append(f"lifted by {one.lifted_by}, {describe(one.lifted_at, zone)}")
     return ", ".join(words)
 
 
