@@ -24,7 +24,7 @@ from distributor.mail.relay import Relay, RelayPolicy
 from distributor.mail.transaction import Timeouts
 from distributor.review import Review
 from distributor.shipped import shipped
-from distributor.store.database import open_database
+from distributor.store.database import open_database, upgrade
 
 if TYPE_CHECKING:
     from distributor.settings import Settings
@@ -50,10 +50,6 @@ class App:
     def close(self) -> None:
         """Finish writing and let go of the database."""
         self.database.close()
-
-    def relay(self) -> Relay:
-        """The mail server of the settings, nothing opened yet."""
-        return Relay(relay_policy(self.settings))
 
     def sender(self, *, name: str | None = None, reply_to: str | None = None) -> Sender:
         """Who a release comes from unless it says otherwise.
@@ -85,6 +81,7 @@ def open_app(settings: Settings) -> App:
         settings.database.url,
         busy_timeout_s=settings.database.busy_timeout_s,
     )
+    templates = shipped("templates")
     installation = Installation(database, settings.worker.state_dir, host=host_id())
     return App(
         settings=settings,
@@ -95,9 +92,9 @@ def open_app(settings: Settings) -> App:
         contacts=Contacts(database),
         lists=Lists(database),
         suppressions=Suppressions(database),
-        releases=Releases(database, shipped("templates")),
+        releases=Releases(database, templates),
         waves=Waves(database, installation),
-        review=Review(database),
+        review=Review(database, templates),
     )
 
 
@@ -128,10 +125,20 @@ def sending_policy(settings: Settings) -> SendingPolicy:
     )
 
 
-def relay_policy(settings: Settings) -> RelayPolicy:
-    """How to reach the mail server, from the settings."""
+def upgrade_database(settings: Settings) -> None:
+    """Make the tables of the settings' database, or bring them to this version.
+
+    Raises:
+        StoreError: It cannot be reached, or is newer than this program.
+
+    """
+    upgrade(settings.database.url, busy_timeout_s=settings.database.busy_timeout_s)
+
+
+def relay_of(settings: Settings) -> Relay:
+    """The mail server of the settings, nothing opened yet."""
     relay = settings.relay
-    return RelayPolicy(
+    policy = RelayPolicy(
         name=relay.name,
         host=relay.host,
         port=relay.port,
@@ -149,3 +156,4 @@ def relay_policy(settings: Settings) -> RelayPolicy:
             after_dot_s=relay.after_dot_timeout_s,
         ),
     )
+    return Relay(policy)

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from distributor.core.address import key_of
+from distributor.core.letter import TEMPLATE, Letter, content_of
 from distributor.core.message import CompiledMessage
-from distributor.core.states import VersionState, WaveState
+from distributor.core.model import Recipient, reference
+from distributor.core.states import DeliveryState, VersionState, WaveState
 from distributor.errors import NotFound
-from distributor.store import deliverylog, lists, releases, waves
+from distributor.mail.compiling import compile_message, decoded_parts, subject_of
+from distributor.store import audit, contacts, deliverylog, lists, releases, waves, workers
+from distributor.store.deliverylog import Attempt, Filter, Line, Member
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
+    from pathlib import Path
+
+    from sqlalchemy import Connection
 
     from distributor.core.model import Version, Wave
-    from distributor.core.states import DeliveryState
+    from distributor.store.audit import Entry
     from distributor.store.database import Database
-    from distributor.store.deliverylog import Attempt, Filter, Line, Member
+
+__all__ = ["Attempt", "Filter", "Line", "Member", "Preview", "ReleaseView", "Review", "WaveView"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,22 @@ class WaveView:
     counts: dict[DeliveryState, int]
     lists: tuple[str, ...]
     exclude: tuple[str, ...]
+
+    @property
+    def unsettled(self) -> int:
+        """Deliveries whose answer was lost and that nobody has decided."""
+        return self.counts.get(DeliveryState.UNCERTAIN, 0)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is on the wire: only then are the numbers exact."""
+        moving = self.counts.get(DeliveryState.SENDING, 0)
+        return not moving and self.wave.state is not WaveState.STOPPING
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more happens by itself."""
+        return self.wave.state in {WaveState.FINISHED, WaveState.CANCELLED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +74,29 @@ class ReleaseView:
         return self.version.state.value
 
 
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """One mail as it would leave: its final bytes, and what a reader's program makes of them."""
+
+    data: bytes
+    subject: str
+    text: str
+    html: str
+    approved: bool
+
+
+#: Whose name stands in a preview that is for nobody in particular.
+_SAMPLE = Recipient("jane.doe@herald.example", "Jane Doe", "Jane", "The Herald")
+_SAMPLE_REFERENCE = "preview"
+
+
 class Review:
     """Answers questions; changes nothing."""
 
-    def __init__(self, database: Database) -> None:
-        """Ask this database."""
+    def __init__(self, database: Database, templates: Path) -> None:
+        """Ask this database; drafts are previewed with the templates in that folder."""
         self._database = database
+        self._templates = templates
 
     def releases(self) -> list[ReleaseView]:
         """Every release, newest first."""
@@ -86,11 +129,59 @@ class Review:
             )
             return ReleaseView(releases.latest(tx, release_id), views)
 
+    def wave(self, wave_id: int) -> WaveView:
+        """One wave with its numbers, all of one moment."""
+        with self._database.read() as tx:
+            names = {item.id: item.name for item in lists.every(tx)}
+            return _view(waves.get(tx, wave_id), waves.counts(tx, wave_id), names)
+
+    def workers_alive(self, now: datetime, *, within_s: float) -> int:
+        """How many workers have shown themselves lately."""
+        with self._database.read() as tx:
+            return workers.count_alive(tx, now - timedelta(seconds=within_s))
+
+    def audit(self, ref: str | None) -> list[Entry]:
+        """The newest audit rows, of one release when it is named.
+
+        Raises:
+            NotFound: There is no such release.
+
+        """
+        with self._database.read() as tx:
+            subject = None
+            if ref is not None:
+                subject = f"release {reference(releases.find_release(tx, ref))}"
+            return audit.entries(tx, subject=subject)
+
     def compiled(self, version: Version) -> CompiledMessage | None:
         """The message that approval stored; None for a draft."""
         with self._database.read() as tx:
             stored = releases.compiled_of(tx, version.id)
         return next((CompiledMessage.from_json(item.content) for item in stored.values()), None)
+
+    def preview(self, ref: str, address: str | None, *, now: datetime) -> Preview:
+        """The mail as it would leave: of the approved message, or of the draft as it stands.
+
+        Without an address a made-up journalist stands in.
+
+        Raises:
+            NotFound: No such release, or no contact of that address.
+            TemplateError: A draft's message cannot be compiled.
+
+        """
+        with self._database.read() as tx:
+            version = releases.latest(tx, releases.find_release(tx, ref))
+            recipient = _SAMPLE if address is None else _recipient(tx, address)
+        compiled = self.compiled(version)
+        approved = compiled is not None
+        if compiled is None:
+            compiled = compile_message(
+                content_of(version),
+                kind=TEMPLATE,
+                templates=self._templates,
+            )
+        letter = Letter(compiled, version.sender, version.sender.address)
+        return _preview(letter, recipient, now=now, approved=approved)
 
     def log(self, ref: str, wanted: Filter) -> Iterator[Line]:
         """One line per delivery of a release, oldest first, streamed.
@@ -137,13 +228,6 @@ class Review:
         with self._database.read() as tx:
             return newest, deliverylog.audience(tx, newest.wave.id)
 
-    def next_due(self, now: datetime) -> list[Wave]:
-        """Waves still to come, the soonest first."""
-        states = (WaveState.PLANNED, WaveState.PREPARING, WaveState.READY, WaveState.HELD)
-        with self._database.read() as tx:
-            found = waves.in_states(tx, states)
-        return sorted(found, key=lambda wave: (wave.send_at < now, wave.send_at))
-
 
 def _view(wave: Wave, counts: dict[DeliveryState, int], names: dict[int, str]) -> WaveView:
     return WaveView(
@@ -152,3 +236,22 @@ def _view(wave: Wave, counts: dict[DeliveryState, int], names: dict[int, str]) -
         tuple(names.get(item, f"(deleted list {item})") for item in wave.audience.lists),
         tuple(names.get(item, f"(deleted list {item})") for item in wave.audience.exclude),
     )
+
+
+def _recipient(tx: Connection, address: str) -> Recipient:
+    contact = contacts.by_key(tx, key_of(address))
+    if contact is None:
+        msg = f"There is no contact {address}."
+        raise NotFound(msg, remedy="distributor contacts find WORD")
+    return Recipient(
+        contact.wire_address or contact.address,
+        contact.name,
+        contact.given_name,
+        contact.outlet,
+    )
+
+
+def _preview(letter: Letter, recipient: Recipient, *, now: datetime, approved: bool) -> Preview:
+    data = letter.copy_for(recipient, reference=_SAMPLE_REFERENCE, date=now)
+    text, html = decoded_parts(data)
+    return Preview(data, subject_of(data), text, html, approved)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from distributor.app import sending_policy
+from distributor.app import relay_of, sending_policy
 from distributor.clock import boot_id, host_id
 from distributor.core.message import self_test
 from distributor.core.states import HoldReason, WaveState
@@ -62,7 +62,7 @@ class Worker:
         )
         self._dispatch = Dispatch(
             app.database,
-            app.relay(),
+            relay_of(app.settings),
             app.clock,
             self._policy,
             worker=self.id,

@@ -74,7 +74,7 @@ def print_findings(findings: Iterable[Finding]) -> None:
         errors.print(line)
 
 
-def say(*parts: str | Text) -> None:
+def say(*parts: str | tuple[str, str] | Text) -> None:
     """Print one line of plain text: nothing in it is read as markup."""
     console.print(Text.assemble(*parts), emoji=False)
 

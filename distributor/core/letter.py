@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from distributor.core.message import Personal, check_final, header_names, merge
+from distributor.core.message import Personal, ReleaseContent, check_final, header_names, merge
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from distributor.core.message import CompiledMessage
-    from distributor.core.model import Recipient, Sender
+    from distributor.core.model import Recipient, Sender, Version
+
+
+#: The template of a general wave.
+TEMPLATE = "release"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,19 @@ class Letter:
             recipient=recipient.address,
         )
         return data
+
+
+def content_of(version: Version) -> ReleaseContent:
+    """What a version's message is compiled from. A general wave leaves at the lift."""
+    embargo = version.draft.embargo
+    return ReleaseContent(
+        draft=version.draft,
+        sender=version.sender,
+        language=version.draft.language,
+        embargo_at=embargo.at,
+        zone=embargo.local.zone if embargo.local else None,
+        unsubscribe=version.sender.reply_to or version.sender.address,
+    )
 
 
 def message_id(reference: str, sender: Sender) -> str:

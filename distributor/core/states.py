@@ -8,9 +8,12 @@ from :func:`sources`; the database's CHECK constraints are written from the same
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from distributor.errors import IllegalMove
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class VersionState(StrEnum):
@@ -73,30 +76,40 @@ class DeliveryState(StrEnum):
     COMPLAINED = "complained"
 
 
-State = VersionState | WaveState | BatchState | DeliveryState
 S = TypeVar("S", VersionState, WaveState, BatchState, DeliveryState)
 
 _V, _W, _B, _D = VersionState, WaveState, BatchState, DeliveryState
 
-#: Every legal move, as ``from -> {to, …}``. A move that is not here cannot be written.
-MOVES: Final[dict[State, frozenset[State]]] = {
+# One table for each kind of thing: words such as ``ready`` occur in several, and members of
+# different StrEnums with the same value are equal.
+
+VERSION_MOVES: Final[Mapping[VersionState, frozenset[VersionState]]] = {
     _V.DRAFT: frozenset({_V.APPROVED, _V.SUPERSEDED}),
     _V.APPROVED: frozenset({_V.SUPERSEDED}),
     _V.SUPERSEDED: frozenset(),
-    # A wave before sending: rescheduling discards the sealed rows and plans anew.
+}
+
+#: Before sending, rescheduling discards the sealed rows and plans anew.
+WAVE_MOVES: Final[Mapping[WaveState, frozenset[WaveState]]] = {
     _W.PLANNED: frozenset({_W.PREPARING, _W.HELD, _W.STOPPING}),
     _W.PREPARING: frozenset({_W.READY, _W.PLANNED, _W.HELD, _W.STOPPING}),
-    _W.READY: frozenset({_W.SENDING, _W.PLANNED, _W.HELD, _W.STOPPING, _W.FINISHED}),
+    _W.READY: frozenset({_W.SENDING, _W.PLANNED, _W.HELD, _W.STOPPING}),
     _W.SENDING: frozenset({_W.FINISHED, _W.HELD, _W.STOPPING}),
     _W.HELD: frozenset({_W.PLANNED, _W.PREPARING, _W.READY, _W.SENDING, _W.STOPPING}),
     _W.STOPPING: frozenset({_W.CANCELLED}),
-    # A person's later decision on a row (settle) may set a finished wave sending again.
+    # A person's later decision on an uncertain row may set a finished wave sending again.
     _W.FINISHED: frozenset({_W.SENDING}),
     _W.CANCELLED: frozenset(),
+}
+
+BATCH_MOVES: Final[Mapping[BatchState, frozenset[BatchState]]] = {
     _B.READY: frozenset({_B.CLAIMED, _B.CANCELLED}),
     _B.CLAIMED: frozenset({_B.DONE, _B.READY, _B.CANCELLED}),
     _B.DONE: frozenset(),
     _B.CANCELLED: frozenset(),
+}
+
+DELIVERY_MOVES: Final[Mapping[DeliveryState, frozenset[DeliveryState]]] = {
     _D.QUEUED: frozenset(
         {_D.SENDING, _D.CANCELLED, _D.SUPPRESSED, _D.EXPIRED, _D.QUARANTINED},
     ),
@@ -127,6 +140,14 @@ MOVES: Final[dict[State, frozenset[State]]] = {
     _D.COMPLAINED: frozenset(),
 }
 
+#: Every legal move, by kind. A move that is not here cannot be written.
+MOVES: Final[Mapping[type[StrEnum], Mapping[Any, frozenset[Any]]]] = {
+    _V: VERSION_MOVES,
+    _W: WAVE_MOVES,
+    _B: BATCH_MOVES,
+    _D: DELIVERY_MOVES,
+}
+
 #: I4: at most one delivery per version and address may stand in one of these.
 LIVE: Final = frozenset({_D.QUEUED, _D.SENDING, _D.DEFERRED, _D.ACCEPTED, _D.UNCERTAIN})
 #: Rows that still have something to do by themselves; a wave with none of them is finished.
@@ -139,7 +160,7 @@ HOLDABLE: Final = frozenset({_W.PLANNED, _W.PREPARING, _W.READY, _W.SENDING})
 
 def is_legal(before: S, after: S) -> bool:
     """Whether the table lists the move ``before -> after``."""
-    return after in MOVES[before]
+    return after in _moves(before)[before]
 
 
 def check_move(before: S, after: S) -> None:
@@ -155,7 +176,8 @@ def check_move(before: S, after: S) -> None:
 
 def sources(after: S) -> frozenset[S]:
     """Every state from which ``after`` may be reached: the WHERE of a bulk update."""
-    kind = type(after)
-    return frozenset(
-        before for before, targets in MOVES.items() if isinstance(before, kind) and after in targets
-    )
+    return frozenset(before for before, targets in _moves(after).items() if after in targets)
+
+
+def _moves(state: StrEnum) -> Mapping[Any, frozenset[Any]]:
+    return MOVES[type(state)]

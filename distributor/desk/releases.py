@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from distributor.core.approval import seal_of
-from distributor.core.message import ReleaseContent
+from distributor.core.letter import TEMPLATE, content_of
 from distributor.core.model import Embargo, EmbargoState, Version
 from distributor.core.parse import read_release
 from distributor.core.states import VersionState
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from distributor.core.message import CompiledMessage
     from distributor.core.model import Draft, Finding, Sender
     from distributor.store.database import Database
-
-#: The template of a general wave.
-TEMPLATE = "release"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,19 +170,6 @@ class Releases:
             return approved
 
         return self._database.write(work).result(), message
-
-
-def content_of(version: Version) -> ReleaseContent:
-    """What a version's message is compiled from. A general wave leaves at the lift."""
-    embargo = version.draft.embargo
-    return ReleaseContent(
-        draft=version.draft,
-        sender=version.sender,
-        language=version.draft.language,
-        embargo_at=embargo.at,
-        zone=embargo.local.zone if embargo.local else None,
-        unsubscribe=version.sender.reply_to or version.sender.address,
-    )
 
 
 def _draft_version(

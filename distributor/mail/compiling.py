@@ -257,6 +257,11 @@ def decoded_parts(data: bytes) -> tuple[str, str]:
     return text, html
 
 
+def subject_of(data: bytes) -> str:
+    """Subject of a mail as a journalist's program shows it."""
+    return str(message_from_bytes(data, policy=policy.default)["Subject"])
+
+
 class _Events(HTMLParser):
     """What a reader of HTML sees: tags with their attributes, and texts, entities resolved."""
 

@@ -89,9 +89,9 @@ def tick(
 def _apply(database: Database, work: Callable[[Connection], None]) -> None:
     try:
         database.write(work).result()
-    except IllegalMove:
+    except IllegalMove as error:
         # A person or another worker moved it meanwhile: the next tick sees the outcome.
-        log.debug("Wave had moved already", action="wave_moved_already")
+        log.debug("Wave had moved already", action="wave_moved_already", reason=str(error))
 
 
 def _keep(tx: Connection, policy: SendingPolicy, wave: Wave, now: datetime) -> None:

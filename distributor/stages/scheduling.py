@@ -95,9 +95,14 @@ def _lift(tx: Connection, wave: Wave, now: datetime) -> None:
 def _apply(database: Database, wave: Wave, step: _Step, now: datetime) -> None:
     try:
         database.write(lambda tx: step(tx, wave, now)).result()
-    except IllegalMove:
+    except IllegalMove as error:
         # Another worker or a person was first: the next tick sees what came of it.
-        log.debug("Wave had moved already", action="wave_moved_already", wave=wave.id)
+        log.debug(
+            "Wave had moved already",
+            action="wave_moved_already",
+            wave=wave.id,
+            reason=str(error),
+        )
     else:
         log.info("Wave moved", action="wave_moved", wave=wave.id, step=step.__name__.strip("_"))
 

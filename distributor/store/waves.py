@@ -19,7 +19,7 @@ from distributor.core.states import (
     DeliveryState,
     HoldReason,
     WaveState,
-    is_legal,
+    check_move,
     sources,
 )
 from distributor.errors import IllegalMove
@@ -121,8 +121,7 @@ def move(
         IllegalMove: The table does not list the move, or somebody moved the wave meanwhile.
 
     """
-    if not is_legal(wave.state, to):
-        raise IllegalMove(before=wave.state, after=to)
+    check_move(wave.state, to)
     if wave.state is WaveState.HELD:
         values.setdefault("reason", None)
         values.update(resume_to=None, held_at=None)

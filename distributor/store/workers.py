@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from distributor.store.schema import workers
 
@@ -63,3 +63,10 @@ def living(tx: Connection, *, but: Collection[str] = ()) -> list[Worker]:
         .order_by(workers.c.started_at),
     )
     return [Worker(*row) for row in rows]
+
+
+def count_alive(tx: Connection, since: datetime) -> int:
+    """How many workers have shown themselves since that instant and have not stopped."""
+    return tx.execute(
+        select(func.count()).where(workers.c.ended_at.is_(None), workers.c.seen_at >= since),
+    ).scalar_one()

@@ -261,7 +261,12 @@ class Claims:
 
         try:
             await commit(self._database, work)
-        except IllegalMove:
-            log.debug("Wave had moved already", action="wave_moved_already", wave=wave_id)
+        except IllegalMove as error:
+            log.debug(
+                "Wave had moved already",
+                action="wave_moved_already",
+                wave=wave_id,
+                reason=str(error),
+            )
         else:
             log.warning("Wave held", action="wave_held", wave=wave_id, reason=reason.value)

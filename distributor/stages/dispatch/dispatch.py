@@ -12,7 +12,7 @@ import structlog
 from distributor.core.letter import Letter
 from distributor.core.message import CompiledMessage
 from distributor.core.model import Outcome
-from distributor.core.outcome import Phase, TransactionFacts
+from distributor.core.outcome import Blame, Phase, TransactionFacts
 from distributor.core.states import DeliveryState
 from distributor.core.timing import Shut
 from distributor.errors import IllegalMove, MessageError, RelayError, StoreError
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from distributor.clock import GuardedClock
     from distributor.core.model import Delivery
     from distributor.core.policy import SendingPolicy
+    from distributor.mail.flightlog import FlightLog
     from distributor.mail.relay import Relay
-    from distributor.mail.transaction import Flight, Session
+    from distributor.mail.transaction import Session
     from distributor.stages.dispatch.claims import Holding
     from distributor.store.database import Database
 
@@ -42,6 +43,8 @@ LOOK_S = 0.25
 CLAIMS = 3
 #: An idle connection is let go after so many seconds without anything to expect.
 IDLE_S = 60.0
+#: A connection kept for something to come is shown to be alive so often, in seconds.
+NOOP_S = 20.0
 #: The longest nap between two looks for something to claim, in seconds.
 NAP_S = 1.0
 #: What a clock may be read early by when sleeping towards an instant, in seconds.
@@ -69,7 +72,7 @@ class Dispatch:
         policy: SendingPolicy,
         *,
         worker: str,
-        flight: Flight,
+        flight: FlightLog,
     ) -> None:
         """Wire the parts; nothing moves before :meth:`run`."""
         self._database = database
@@ -169,8 +172,8 @@ class Dispatch:
             return await self.claims.take()
         except StoreError as error:
             log.warning("Nothing can be claimed", action="claim_failed", reason=str(error))
-        except IllegalMove:
-            log.debug("Wave had moved already", action="wave_moved_already")
+        except IllegalMove as error:
+            log.debug("Wave had moved already", action="wave_moved_already", reason=str(error))
         return None
 
     async def _nap(self) -> None:
@@ -194,6 +197,9 @@ class Dispatch:
             await self._settle(holding)
             await self._persist(lambda: self.claims.give_back(holding))
             self._slots.release()
+            if not self.claims.any:
+                # Every outcome is committed: the flight log has nothing left to tell.
+                self._flight.clear()
 
     async def _feed(self, holding: Holding) -> bool:
         """Hand a claim's queued rows to the connections; False when there is none to hand out."""
@@ -332,11 +338,13 @@ class Dispatch:
             parcel = await self._next_parcel()
             if parcel is None:
                 idle_s += NAP_S
-                if self.claims.any or self._clock.monotonic() < self._warm_until_s:
+                if not self.claims.any and self._clock.monotonic() >= self._warm_until_s:
+                    if idle_s >= IDLE_S:
+                        self._wanted.clear()
+                        return
+                elif idle_s >= NOOP_S:
                     idle_s = 0.0
-                elif idle_s >= IDLE_S:
-                    self._wanted.clear()
-                    return
+                    await session.noop()
                 continue
             idle_s = 0.0
             if await self._send(session, parcel):
@@ -366,6 +374,8 @@ class Dispatch:
             began=began,
             ended=self._clock.reading().now,
         )
+        if judgement.blame is Blame.RELAY:
+            self._relay.failed(RelayError(facts.reply, code=facts.code))
         return facts.shut is not None or judgement.outcome is not Outcome.NOT_SENT
 
     async def _transact(self, session: Session, parcel: Parcel) -> TransactionFacts:

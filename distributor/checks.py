@@ -1,0 +1,178 @@
+"""Checks: would the next release go out? Each check says what it saw and what to do."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal
+
+from distributor.clock import GuardedClock, host_id
+from distributor.core.message import self_test
+from distributor.core.states import WaveState
+from distributor.core.timing import describe
+from distributor.errors import DistributorError
+from distributor.installation import Installation
+from distributor.store import waves, workers
+from distributor.store.database import database_now, open_database
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from pathlib import Path
+
+    from distributor.mail.relay import Probe, Relay
+    from distributor.settings import Settings
+    from distributor.store.database import Database
+
+Verdict = Literal["ok", "warning", "error"]
+
+#: Free space below which a release may not be recorded to its end, in octets.
+_LITTLE_SPACE = 200 * 1024 * 1024
+#: A certificate that ends so soon is worth a word, in days.
+_SOON_DAYS = 14
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at."""
+
+    name: str
+    verdict: Verdict
+    says: str
+    remedy: str | None = None
+
+
+async def examine(settings: Settings, relay: Relay) -> list[Check]:
+    """Look at everything; a check that fails does not stop the others."""
+    clock = GuardedClock()
+    found = [_configuration(settings), _builder()]
+    try:
+        database = open_database(
+            settings.database.url,
+            busy_timeout_s=settings.database.busy_timeout_s,
+        )
+    except DistributorError as error:
+        found.append(_failed("database", error))
+    else:
+        try:
+            found += _database_checks(settings, database, clock)
+        finally:
+            database.close()
+    found.append(_space(settings.worker.state_dir))
+    found.append(await _relay(relay, clock.now()))
+    return found
+
+
+def _configuration(settings: Settings) -> Check:
+    where = str(settings.source or "built-in defaults")
+    if not settings.sender.address:
+        says = f"{where}: sender.address is not set"
+        return Check("configuration", "error", says, "Set it under [sender] in config.toml.")
+    return Check("configuration", "ok", f"{where}; mail comes from {settings.sender.address}")
+
+
+def _builder() -> Check:
+    try:
+        self_test()
+    except DistributorError as error:
+        return _failed("mail builder", error)
+    return Check("mail builder", "ok", "no header can be injected")
+
+
+def _database_checks(settings: Settings, database: Database, clock: GuardedClock) -> list[Check]:
+    steps: tuple[tuple[str, Callable[[], Check]], ...] = (
+        ("database", lambda: _home(settings, database)),
+        ("clock", lambda: _clocks(database, clock)),
+        ("worker", lambda: _workers(settings, database, clock.now())),
+        ("next release", lambda: _next(settings, database)),
+    )
+    return [_guarded(name, step) for name, step in steps]
+
+
+def _guarded(name: str, step: Callable[[], Check]) -> Check:
+    try:
+        return step()
+    except DistributorError as error:
+        return _failed(name, error)
+
+
+def _failed(name: str, error: DistributorError) -> Check:
+    return Check(name, "error", str(error), error.remedy)
+
+
+def _home(settings: Settings, database: Database) -> Check:
+    at_home = Installation(database, settings.worker.state_dir, host=host_id())
+    with database.read() as tx:
+        if at_home.is_home(tx):
+            return Check("database", "ok", database.url)
+    says = f"{database.url} was restored or copied: it sends nothing until a person confirms it"
+    remedy = "If it is the only one: distributor release resume REF --waive restored"
+    return Check("database", "error", says, remedy)
+
+
+def _clocks(database: Database, clock: GuardedClock) -> Check:
+    if database.dialect == "postgresql":
+        asked_s = clock.monotonic()
+        with database.read() as tx:
+            clock.observe_database(database_now(tx, clock.now()), asked_s=asked_s)
+    reading = clock.reading()
+    says = f"{reading.now:%Y-%m-%d %H:%M:%S} UTC; {len(reading.sources)} clocks"
+    if not reading.agrees:
+        says += f" stand {reading.spread_s:.1f} s apart: what is due is held"
+        return Check("clock", "error", says, "Set the clock right; NTP keeps it so.")
+    if database.dialect == "sqlite":
+        says += "; one machine with SQLite has no second clock to compare a wrong start with"
+        return Check("clock", "warning", says, "Keep NTP running: timedatectl status")
+    return Check("clock", "ok", f"{says} agree within {reading.spread_s:.1f} s")
+
+
+def _workers(settings: Settings, database: Database, now: datetime) -> Check:
+    with database.read() as tx:
+        alive = workers.count_alive(tx, now - timedelta(seconds=settings.worker.lease_s))
+    if not alive:
+        return Check("worker", "warning", "none is running", "Start one: distributor run")
+    return Check("worker", "ok", f"{alive} running")
+
+
+def _next(settings: Settings, database: Database) -> Check:
+    with database.read() as tx:
+        held = waves.in_states(tx, (WaveState.HELD,))
+        coming = waves.in_states(tx, (WaveState.PLANNED, WaveState.PREPARING, WaveState.READY))
+    if held:
+        wave = held[0]
+        says = f"{wave.ref} is held: {wave.reason}"
+        return Check("next release", "warning", says, f"distributor release resume {wave.ref}")
+    if not coming:
+        return Check("next release", "ok", "none is scheduled")
+    wave = coming[0]
+    when = describe(wave.send_at, settings.desk.zone)
+    return Check("next release", "ok", f"{wave.ref} ({wave.state}) leaves at {when}")
+
+
+def _space(state_dir: Path) -> Check:
+    place = next(folder for folder in (state_dir, *state_dir.parents) if folder.exists())
+    free = shutil.disk_usage(place).free
+    says = f"{free // (1024 * 1024)} MB free in {place}"
+    if free < _LITTLE_SPACE:
+        return Check("disk", "error", says, "Free some: a full disk stops sending.")
+    return Check("disk", "ok", says)
+
+
+async def _relay(relay: Relay, now: datetime) -> Check:
+    where = f"{relay.policy.host}:{relay.policy.port}"
+    try:
+        probe = await relay.probe()
+    except DistributorError as error:
+        return _failed("mail server", error)
+    says = f"{where} answers in {probe.took_s * 1000:.0f} ms, {_security(probe)}"
+    until = probe.certificate_until
+    if until is not None and until < now + timedelta(days=_SOON_DAYS):
+        says += f"; its certificate ends {until:%Y-%m-%d}"
+        return Check("mail server", "warning", says, "Have the certificate renewed.")
+    return Check("mail server", "ok", says)
+
+
+def _security(probe: Probe) -> str:
+    login = "logged in" if probe.logged_in else "no login"
+    return f"{probe.tls_version or 'no TLS (this machine only)'}, {login}"

@@ -1,0 +1,7 @@
+"""``distributor demo``."""
+
+from __future__ import annotations
+
+
+def demo() -> None:
+    """Stand in until the demo lands."""

@@ -1,0 +1,103 @@
+"""Commands that decide and look back: ``settle`` and ``audit``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from distributor.cli.session import opened
+
+audit_app = typer.Typer(help="Who ordered what, and when.", no_args_is_help=True)
+
+
+class Choice(StrEnum):
+    """What may be decided about an uncertain delivery."""
+
+    SENT = "sent"
+    RESEND = "resend"
+    NEVER = "never"
+
+
+def settle(
+    ctx: typer.Context,
+    ref: Annotated[str, typer.Argument(metavar="REF", help="The release, such as R-7.")],
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="[ADDRESS] sent|resend|never", help="An address unless --all."),
+    ],
+    everyone: Annotated[bool, typer.Option("--all", help="Every uncertain delivery.")] = False,
+) -> None:
+    """Decide deliveries whose answer was lost: they were sent, go again, or never will.
+
+    A resend is the same mail byte for byte, with the same Message-ID.
+
+    Example: distributor settle R-7 jane@herald.example resend
+    """
+    from distributor.cli.output import say
+    from distributor.desk.waves import Decision
+
+    address, word = _split(words, everyone=everyone)
+    with opened(ctx) as app:
+        settled = app.waves.settle(
+            ref,
+            address,
+            Decision(word),
+            by=app.operator,
+            now=app.clock.now(),
+        )
+    say(f"{settled} settled: {word.value}.")
+
+
+def _split(words: list[str], *, everyone: bool) -> tuple[str | None, Choice]:
+    wanted = 1 if everyone else 2
+    if len(words) != wanted:
+        msg = "say an address and a decision, or --all and a decision"
+        raise typer.BadParameter(msg)
+    try:
+        choice = Choice(words[-1])
+    except ValueError as error:
+        msg = f"{words[-1]} is not one of sent, resend, never"
+        raise typer.BadParameter(msg) from error
+    return (None if everyone else words[0]), choice
+
+
+@audit_app.command()
+def show(
+    ctx: typer.Context,
+    ref: Annotated[
+        str | None,
+        typer.Argument(metavar="[REF]", help="Only this release, such as R-7."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> None:
+    """Show the newest orders and moves, the newest first.
+
+    Example: distributor audit show R-7
+    """
+    from distributor.cli.output import emit_json, print_table, say
+    from distributor.cli.reading import brief
+
+    with opened(ctx) as app:
+        entries = app.review.audit(ref)
+        zone = app.settings.desk.zone
+    if as_json:
+        emit_json(entries)
+        return
+    if not entries:
+        say("Nothing has been ordered yet.")
+        return
+    print_table(
+        ("AT", "WHO", "WHAT", "OF", "FACTS"),
+        [
+            (
+                brief(entry.at, zone),
+                entry.actor,
+                entry.action,
+                entry.subject,
+                ", ".join(f"{key} {value}" for key, value in entry.facts.items() if value),
+            )
+            for entry in entries
+        ],
+    )

@@ -1,0 +1,45 @@
+"""``distributor doctor``: is everything ready for the next release?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from distributor.cli.session import settings_of
+
+
+def doctor(
+    ctx: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> None:
+    """Check configuration, database, clock, mail server and the next release.
+
+    Exit code 1 when something would stop a release.
+
+    Example: distributor doctor
+    """
+    import asyncio
+
+    from rich.text import Text
+
+    from distributor.app import relay_of
+    from distributor.checks import examine
+    from distributor.cli.output import console, emit_json
+
+    settings = settings_of(ctx)
+    found = asyncio.run(examine(settings, relay_of(settings)))
+    if as_json:
+        emit_json(found)
+    else:
+        for check in found:
+            colour = {"ok": "green", "warning": "yellow", "error": "bold red"}[check.verdict]
+            console.print(
+                Text.assemble(
+                    (f"{check.verdict:<8}", colour), (f"{check.name:<14}", "bold"), check.says
+                ),
+            )
+            if check.remedy:
+                console.print(Text(f"{'':<22}{check.remedy}"))
+    if any(check.verdict == "error" for check in found):
+        raise typer.Exit(1)

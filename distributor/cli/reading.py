@@ -1,0 +1,134 @@
+"""How drafts, releases and moments are shown to people."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from distributor.cli.output import console, print_table, say, state_text
+from distributor.core.model import EmbargoState
+from distributor.core.states import WaveState
+from distributor.core.timing import describe
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from distributor.core.model import Draft, Embargo
+    from distributor.review import ReleaseView, WaveView
+
+_OVER = frozenset({WaveState.FINISHED, WaveState.CANCELLED})
+_EXCERPT = 400
+
+
+def moment(at: datetime, zone: str) -> str:
+    """An instant as people of that zone say it, with zone and offset."""
+    return describe(at, zone)
+
+
+def brief(at: datetime, zone: str) -> str:
+    """An instant for a table: date and minute of the zone's clocks."""
+    return at.astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M")
+
+
+def embargo_text(embargo: Embargo) -> str:
+    """An embargo in one line, with every doubt."""
+    match embargo.state:
+        case EmbargoState.NONE:
+            return "none stated"
+        case EmbargoState.IMMEDIATE:
+            return "none: for immediate release"
+        case EmbargoState.EMBARGOED:
+            at, local = embargo.at, embargo.local
+            return moment(at, local.zone) if at and local else ""
+        case EmbargoState.UNCLEAR:
+            return f"UNCLEAR: “{embargo.text}”. {' '.join(embargo.doubts)}"
+
+
+def show_draft(draft: Draft) -> None:
+    """Print a draft field by field; absent fields are named, so that nothing is overlooked."""
+    _field("Embargo", embargo_text(draft.embargo))
+    _field("Label", draft.label)
+    _field("Headline", draft.headline)
+    _field("Subheadline", draft.subheadline)
+    if draft.dateline is not None:
+        day = draft.dateline.date.isoformat() if draft.dateline.date else None
+        _field("Dateline", ", ".join(part for part in (draft.dateline.place, day) if part))
+    _field("Body", textwrap.shorten(draft.body, _EXCERPT, placeholder=" …") or None)
+    for quote in draft.quotes:
+        _field("Quote", textwrap.shorten(quote, _EXCERPT, placeholder=" …"))
+    _field("End marker", draft.end_marker)
+    for contact in draft.contacts:
+        known = (contact.name, contact.organisation, contact.phone, contact.email)
+        _field("Contact", ", ".join(part for part in known if part))
+    for note in draft.notes:
+        _field("Note", textwrap.shorten(note, _EXCERPT, placeholder=" …"))
+    for item in draft.boilerplate:
+        name = f"About {item.organisation or '(unnamed)'}: "
+        _field("Boilerplate", name + textwrap.shorten(item.text, _EXCERPT, placeholder=" …"))
+
+
+def _field(name: str, value: str | None) -> None:
+    say((f"{name:<12}", "bold"), value or "–")
+
+
+def due_text(view: ReleaseView, zone: str) -> str:
+    """When a release's newest wave is due, in the desk's zone; else its embargo."""
+    if view.waves:
+        return brief(view.waves[-1].wave.send_at, zone)
+    embargo = view.version.draft.embargo
+    return brief(embargo.at, zone) if embargo.at else ""
+
+
+def show_release(view: ReleaseView, zone: str) -> None:
+    """Print a release with its waves and their numbers."""
+    version = view.version
+    say(
+        (version.ref, "bold"),
+        f"  version {version.number} ({version.state})  ",
+        state_text(view.state),
+    )
+    show_draft(version.draft)
+    sender = version.sender
+    _field("From", f"{sender.name} <{sender.address}>")
+    _field("Reply-To", sender.reply_to)
+    if version.seal:
+        _field("Seal", version.seal)
+    for item in view.waves:
+        console.print()
+        _show_wave(item, zone)
+    if not view.waves:
+        say(f"Not scheduled. Next: distributor release schedule {version.ref} --list NAME")
+
+
+def _show_wave(item: WaveView, zone: str) -> None:
+    wave = item.wave
+    reason = f" ({wave.reason})" if wave.reason else ""
+    say(
+        (f"{wave.kind.value.capitalize()} wave  ", "bold"),
+        state_text(wave.state.value),
+        f"{reason}, to {', '.join(item.lists)}",
+        f" without {', '.join(item.exclude)}" if item.exclude else "",
+    )
+    _field("Send time", moment(wave.send_at, zone))
+    if wave.first_mail_at is not None:
+        late_s = (wave.first_mail_at - wave.send_at).total_seconds()
+        _field("First mail", f"{late_s:.3f} s after the send time")
+    show_counts(item)
+
+
+def show_counts(item: WaveView) -> None:
+    """Print the exact numbers of a wave: states, their sum, and the audience they add up to."""
+    wave = item.wave
+    if wave.recipients is None:
+        say(f"The audience is sealed shortly before it leaves ({wave.state.value}).")
+        return
+    rows = [(state_text(state.value), f"{number:>7}") for state, number in item.counts.items()]
+    print_table(("STATE", "NUMBER"), rows)
+    total = sum(item.counts.values())
+    say(f"{total} of {wave.recipients} recipients; {wave.exclusions} excluded.")
+    if item.unsettled and wave.state in _OVER:
+        say(
+            (f"{item.unsettled} unsettled. ", "bold magenta"),
+            f"Decide: distributor settle {wave.ref} --all sent|resend|never",
+        )

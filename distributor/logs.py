@@ -1,0 +1,39 @@
+"""How log records leave the program: facts on stderr, as text for people or as JSON.
+
+Invariant: no address and no word of a release is ever logged; rows are named by their keys.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+import structlog
+
+if TYPE_CHECKING:
+    from structlog.typing import Processor
+
+
+def set_up(level: str, form: str) -> None:
+    """Log from ``level`` on (debug … error); ``form`` is ``text`` or ``json``."""
+    last: Processor = structlog.processors.JSONRenderer()
+    if form == "text":
+        last = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24)
+    shared: list[Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+    ]
+    numeric = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[*shared, last],
+        wrapper_class=structlog.make_filtering_bound_logger(numeric),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    # Libraries speak through the standard logging: only what matters, through the same door.
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s", force=True)
+    # The ticker warns when one of its ticks is still running: ticks never overlap on purpose.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
