@@ -44,7 +44,8 @@ _ASK = re.compile(
     re.IGNORECASE,
 )
 _LABELS = re.compile(
-    r"\b(?:tel(?:ephone)?|phone|ph|mobile|mob|cell|office|direct|switchboard|out of hours|e-?mail|"
+    r"\b(?:tel(?:ephone)?|phone|ph|mobile|mob|cell|"
+    r"(?<!press )(?<!media )(?<!news )office|direct|switchboard|out of hours|e-?mail|"
     r"web(?:site)?|twitter|name|fax|landline|[temwp])\s*(?:no\.?|number)?\s*[:.](?!\w)",
     re.IGNORECASE,
 )
@@ -89,7 +90,19 @@ _ORGANISATION = frozenset(
         *("council", "institute", "institution", "association", "foundation", "charity", "group"),
         *("society", "college", "school", "hospital", "nhs", "agency", "bureau", "commission"),
         *("federation", "union", "company", "partners", "pr", "museum", "gallery", "theatre"),
-        *("bank", "department", "ministry", "office", "authority", "network", "alliance", "uk"),
+        *(
+            "bank",
+            "service",
+            "services",
+            "library",
+            "department",
+            "ministry",
+            "office",
+            "authority",
+            "network",
+            "alliance",
+            "uk",
+        ),
         *("international", "national", "newsroom", "desk", "newsdesk", "centre", "center"),
     },
 )
@@ -135,6 +148,8 @@ class _Reader:
         self.found: list[PressContact] = []
         self.more: list[tuple[str, str, int]] = []
         self._now = PressContact()
+        # A name was read on this line, and no way to reach anybody since.
+        self._is_named = False
 
     def read(self, line: Line) -> None:
         """One line, whose parts are taken in the order in which they stand."""
@@ -147,6 +162,7 @@ class _Reader:
         if labelled:
             self._now = replace(self._now, organisation=labelled["name"])
             return
+        self._is_named = False
         for kind, part in _parts(_without_lead(text)):
             if kind == "phone":
                 self._phone(part, line.number)
@@ -163,12 +179,14 @@ class _Reader:
         self._now = PressContact()
 
     def _phone(self, number: str, line: int) -> None:
+        self._is_named = False
         if self._now.phone:
             self.more.append((self._now.name or "", number, line))
         else:
             self._now = replace(self._now, phone=number)
 
     def _email(self, address: str) -> None:
+        self._is_named = False
         if self._now.email and self._now.email != address:
             kept = self._now
             self.close()
@@ -177,14 +195,15 @@ class _Reader:
 
     def _words(self, words: str) -> None:
         name, _, employer = words.partition(" at ")
-        if is_name(name):
+        if is_name(name) and not self._is_named:
             if self._now.name or self._now.phone or self._now.email:
                 self.close()
             self._now = replace(self._now, name=name)
+            self._is_named = True
             words = employer
         elif employer:
             words = employer
-        if words and (employer or _is_organisation(words)):
+        if words and (employer or is_organisation(words)):
             if self._now.organisation is None:
                 self._now = replace(self._now, organisation=words)
             elif self._now.phone or self._now.email:
@@ -206,7 +225,8 @@ def is_name(text: str) -> bool:
     return words[0][0].isupper() and words[-1][0].isupper()
 
 
-def _is_organisation(text: str) -> bool:
+def is_organisation(text: str) -> bool:
+    """Whether ``text`` is the name of an organisation or one of its offices."""
     words = text.split()
     return (
         len(words) <= 8  # noqa: PLR2004 - longer is a sentence

@@ -69,6 +69,8 @@ _ABOUT_HEAD = re.compile(
 _BOILERPLATE_HEAD = re.compile(r"(?:boilerplate|about us)\s*:?", re.IGNORECASE)
 
 _PROSE_WORDS = 20  # more words than this without a way to reach anybody are no contact line
+_SENTENCE_WORDS = 9  # fewer make no sentence worth keeping apart from contacts
+_WRAPPED_WORDS = 8  # more than this in each line: wrapped prose, not contacts
 _HEAD_LIMIT = 400
 
 
@@ -88,12 +90,9 @@ def outline(blocks: Sequence[Block]) -> Outline:
 
 
 def _last_marker(blocks: Sequence[Block]) -> int:
-    """The number of the last line that marks an end, unless nothing follows it."""
-    lines = [line for block in blocks for line in block]
-    marks = [line.number for line in lines if is_end_marker(line.text)]
-    if not marks or marks[-1] == lines[-1].number:
-        return marks[-2] if len(marks) > 1 else 0
-    return marks[-1]
+    """The number of the last line that marks an end, 0 when there is none."""
+    numbers = [line.number for block in blocks for line in block if is_end_marker(line.text)]
+    return numbers[-1] if numbers else 0
 
 
 class _Walk:
@@ -170,7 +169,8 @@ class _Walk:
         here = self.sections[-1].part
         reaches = any(has_reach(line.text) for line in block)
         if here is Part.CONTACTS and not reaches and self._leaves(block):
-            ahead = self._last_marker > block[0].number
+            # A text that is still to be marked as ended goes on; a list below contacts does not.
+            ahead = self._last_marker > block[0].number and not is_bullet(block[0].text)
             main = Part.MAIN if ahead or not self._has_body() else Part.AFTER
             self.sections.append(Section(Part.AFTER if self.end_marker else main))
         elif reaches and not _is_prose(block) and here in {Part.AFTER, Part.ABOUT, Part.MAIN}:
@@ -186,10 +186,15 @@ class _Walk:
 
 
 def _is_prose(block: Block) -> bool:
-    return any(is_bullet(line.text) or len(line.text.split()) > _PROSE_WORDS for line in block) or (
-        # Wrapped prose has short lines; contacts have many, but few words in each.
-        sum(len(line.text.split()) for line in block) > _PROSE_WORDS
-        and sum(len(line.text.split()) for line in block) / len(block) > 8  # noqa: PLR2004
+    """Bullets, a sentence or a long line; wrapped prose has many words in every line."""
+    counts = [len(line.text.split()) for line in block]
+    last = block[-1].text
+    ends = last[-1:] in set('.!?\u201d"') and sum(counts) >= _SENTENCE_WORDS
+    return (
+        ends
+        or max(counts) > _PROSE_WORDS
+        or (sum(counts) > _PROSE_WORDS and sum(counts) / len(block) > _WRAPPED_WORDS)
+        or any(is_bullet(line.text) for line in block)
     )
 
 

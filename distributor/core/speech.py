@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -9,6 +10,8 @@ if TYPE_CHECKING:
 
 #: Shorter pieces in marks are terms or titles, unless they are whole sentences; words.
 _LEAST_WORDS: Final = 5
+#: Speech in single marks: the closing one follows the end of a sentence, an apostrophe does not.
+_SINGLE = re.compile(r"(?<!\w)\u2018([^\u2018\u201c\"]{10,3000}?[.,!?\u2026])\u2019(?!\w)")
 _OPEN, _CLOSE, _STRAIGHT = "\u201c\u201e\u00ab", "\u201d\u00bb", '"'
 
 
@@ -32,7 +35,7 @@ def read_quotes(paragraphs: Sequence[str]) -> tuple[str, ...]:
 
 
 def _read_paragraph(paragraph: str, quotes: list[str], parts: list[str], *, is_open: bool) -> bool:
-    text = paragraph.strip()
+    text = _SINGLE.sub("\u201c\\1\u201d", paragraph.strip())
     if is_open and text[:1] in (*_OPEN, _STRAIGHT):
         text = text[1:]
     start = 0

@@ -34,7 +34,7 @@ def test_text_is_read_in_any_encoding_and_a_guess_is_told(data: bytes, guessed: 
 
 
 def test_other_encodings_are_guessed_from_a_longer_text() -> None:
-    greek = "Η κυβέρνηση ανακοίνωσε νέα μέτρα στήριξης για τις επιχειρήσεις. " * 20
+    greek = "Η κυβέρνηση ανακοίνωσε νέα μέτρα στήριξης για τις επιχειρήσεις. " * 20  # noqa: RUF001
     text, findings = decode(greek.encode("iso8859-7"), name="a.txt")
     assert text == greek
     assert findings[0].code == "encoding-guessed"
