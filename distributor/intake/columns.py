@@ -168,16 +168,26 @@ def _sample(lines: Sequence[str], first: int, separator: str) -> list[Record]:
     return sample
 
 
-def _score(sample: Sequence[Record], mapping: Mapping[str, str]) -> tuple[int, int, int]:
-    """How well one separator explains the rows: addresses alone in a cell count most."""
+def _score(
+    sample: Sequence[Record],
+    mapping: Mapping[str, str],
+) -> tuple[float, float, int, int]:
+    """How well one separator explains the rows.
+
+    Addresses alone in their cells and a heading for them weigh alike, so that neither a few odd
+    rows nor a heading line written with another separator decides against all the rest.
+    """
     if not sample:
-        return (0, 0, 0)
+        return (0.0, 0.0, 0, 0)
     rows = [record.cells for record in sample]
-    addresses = sum(any(_is_address(cell) for cell in cells) for cells in rows)
     keys = {_heading_key(cell) for cell in rows[0]}
-    known = len(keys & (_KNOWN_HEADINGS | {_heading_key(name) for name in mapping}))
+    named = {_heading_key(name) for name in mapping}
+    headed = bool(keys & (named | set(_HEADINGS["address"])))
+    found = sum(any(_is_address(cell) for cell in cells) for cells in rows[headed:])
+    share = found / max(1, len(rows) - headed)
     usual, count = Counter(len(cells) for cells in rows).most_common(1)[0]
-    return addresses, known, count if usual > 1 else 0
+    known = len(keys & (_KNOWN_HEADINGS | named))
+    return share + headed, share, known, count if usual > 1 else 0
 
 
 def _mapped(head: Sequence[str], mapping: Mapping[str, str], *, headed: bool) -> dict[str, int]:
@@ -256,8 +266,9 @@ def _is_address(cell: str) -> bool:
     """A cell that is an address by its look: one word with an @ inside. Not yet a good one."""
     text = cell.strip()
     local, _, domain = text.partition("@")
-    named = all(sign.isalnum() or sign in ".-" for sign in domain)
-    return bool(local) and "." in domain and named and not set(" ,;\t|") & set(local)
+    labels = domain.replace("-", "").split(".")
+    named = len(labels) > 1 and all(label.isalnum() for label in labels)
+    return bool(local) and named and not set(" ,;\t|") & set(local)
 
 
 def _heading_key(text: str) -> str:

@@ -154,6 +154,12 @@ def test_excels_own_separator_line_is_obeyed_and_counted() -> None:
     assert table.rows[0].line == 3
 
 
+def test_a_few_odd_rows_do_not_decide_the_separator() -> None:
+    text = 'email,name\njane@paper.example,Jane\na@b.example;,"x;c@d.example;x"\n'
+    table = read(text)
+    assert (table.separator, shown(table)) == (",", ["jane@paper.example"])
+
+
 def test_wrong_delimiter_is_refused_with_what_was_tried_and_seen() -> None:
     with pytest.raises(InputError, match="Separators tried: comma, semicolon") as caught:
         read("email~name\njane@paper.example~Jane\n")
