@@ -162,8 +162,7 @@ def _sentences(line: str) -> Iterator[str]:
     for end in _SENTENCE_END.finditer(line):
         yield line[start : end.end()]
         start = end.end()
-    if line[start:].strip():
-        yield line[start:]
+    yield line[start:]
 
 
 def _classify(sentence: str) -> Iterator[tuple[NoticeKind, str, bool]]:

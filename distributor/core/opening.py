@@ -112,7 +112,7 @@ class OpeningReader:
             return self._head(Line(paragraph.number, joined["headline"]), main)
         elif main.dateline is None and (dateline := self._dateline_alone(text)):
             main.dateline = dateline
-        elif has_reach(text) and len(text.split()) < 15 and "=?" not in text:  # noqa: PLR2004
+        elif _is_contact(text):
             main.contacts.append(paragraph)
         elif _REFERENCE.fullmatch(text):
             self._tell("reference", f"“{text}” was taken for a reference number", paragraph.number)
@@ -149,6 +149,8 @@ class OpeningReader:
             dateline = self._dateline_alone(text) if main.dateline is None else None
             if dateline:
                 main.dateline = dateline
+            elif _is_contact(text):
+                main.contacts.append(flow[at])
             elif main.subheadline is None and self._is_subheadline(flow, at):
                 main.subheadline = _NAMED_FIELD.sub("", text, count=1)
             else:
@@ -216,6 +218,10 @@ class OpeningReader:
         if len(words) == 1 and isinstance(words[0].value, Day) and not words[0].value.doubt:
             return completed(words[0].value, self._desk)
         return None
+
+
+def _is_contact(text: str) -> bool:
+    return has_reach(text) and len(text.split()) < 15  # noqa: PLR2004 - longer is a paragraph
 
 
 def _is_place(text: str) -> bool:

@@ -118,6 +118,8 @@ class ContactLines:
 
 def has_reach(text: str) -> bool:
     """Whether a line holds a telephone number or an e-mail address."""
+    if "=?" in text:  # what looks like an address in there is somebody's trick
+        return False
     return bool(_EMAIL.search(text[:_LIMIT]) or next(_numbers(text[:_LIMIT]), None))
 
 
@@ -248,11 +250,10 @@ def _without_lead(text: str) -> str:
 def _parts(text: str) -> Iterator[tuple[str, str]]:
     """Numbers, addresses and the words between them, in order."""
     spans = [(match.start(), match.end(), "email") for match in _EMAIL.finditer(text)]
-    spans.extend((start, end, "phone") for start, end in _numbers(text))
+    others = _EMAIL.sub(lambda match: "|" * len(match[0]), text)
+    spans.extend((start, end, "phone") for start, end in _numbers(others))
     at = 0
     for start, end, kind in sorted(spans):
-        if start < at:
-            continue
         yield from (("words", words) for words in _chunks(text[at:start]))
         if not _FAX.search(text[at:start]):
             yield kind, text[start:end].rstrip(".-")

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from distributor.core.paragraphs import Block, Line, is_bullet, undecorated, without_mark
-from distributor.core.presscontacts import has_reach, is_contact_head
+from distributor.core.presscontacts import has_reach, is_contact_head, is_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -174,7 +174,10 @@ class _Walk:
             main = Part.MAIN if ahead or not self._has_body() else Part.AFTER
             self.sections.append(Section(Part.AFTER if self.end_marker else main))
         elif reaches and not _is_prose(block) and here in {Part.AFTER, Part.ABOUT, Part.MAIN}:
-            self.sections.append(Section(Part.CONTACTS))
+            # A first block may hold the headline as well: its lines are looked at one by one.
+            first = block[0].text
+            if self.sections[0].blocks or has_reach(first) or is_name(first):
+                self.sections.append(Section(Part.CONTACTS))
 
     def _leaves(self, block: Block) -> bool:
         """Whether a block without number or address ends the contacts before it.

@@ -56,6 +56,8 @@ def read(text: str, *, zone: str = LONDON, received: date = RECEIVED) -> Embargo
         ("EMBARGOED PRESS RELEASE until 00:01 GMT on 1 December 2026", FIRST, LONDON),
         ("Embargoed until 00:01 GMT (UK time) 1 December 2026", FIRST, LONDON),
         ("Embargoed until 00:01 GMT/BST 1 December 2026", FIRST, LONDON),
+        ("Embargoed until Tuesday 1 December, 00:01 GMT, 2026", FIRST, LONDON),
+        ("Arms embargo study: not for publication before 00:01 GMT 1 Dec 2026", FIRST, LONDON),
         (
             "UNDER EMBARGO until 8:30 a.m. (ET) Friday, December 4, 2026",
             datetime(2026, 12, 4, 13, 30, tzinfo=UTC),
@@ -97,7 +99,7 @@ def read(text: str, *, zone: str = LONDON, received: date = RECEIVED) -> Embargo
             LONDON,
         ),
         (
-            "It is under embargo until 16:00 London time on 2 December 2026, when published online.",
+            "It is under embargo until 16:00 London time 2 December 2026, when published online.",
             datetime(2026, 12, 2, 16, 0, tzinfo=UTC),
             LONDON,
         ),
@@ -186,6 +188,16 @@ def test_certain_wording_is_read_to_its_instant(text: str, at: datetime, zone: s
         ("Embargoed until 00:01 GMT (London time) 1 July 2027", ["GMT", "same instant"]),
         ("Embargoed until 00:01 GMT 1 December or 2 December 2026", ["“or”"]),
         ("Embargoed until 00:01 GMT 1 November 2026", ["already past"]),
+        ("Embargoed until 00:01 GMT (Brussels time) 1 December 2026", ["“Brussels time” do not"]),
+        ("Embargoed until 00:01 GMT 13/1/1800", ["The year 1800 cannot be meant"]),
+        ("Embargoed until 00:01 GMT 2026-13-01", ["“2026 13 01”"]),
+        ("Embargoed until 00:01 GMT 31 February 2026", ["“31 February 2026”"]),
+        ("Embargoed until 00:01 GMT 31/31/2026", ["“31 31 2026”"]),
+        (
+            "Embargoed until 29 February, 00:01 GMT, 2027",
+            ["no year: is it Tuesday 29 February 2028"],
+        ),
+        ("Embargoed until 00:01 when we met, 1 December 2026", ["“when we met”"]),
         ("Embargoed until 00:01 GMT 1 December 2028", ["more than a year ahead"]),
         ("Embargoed until 01:30 UK time 28 March 2027", ["does not exist"]),
         ("Embargoed until 01:30 UK time 31 October 2027", ["comes twice"]),
@@ -288,10 +300,16 @@ def test_bst_is_certain_only_for_a_desk_whose_clocks_show_it() -> None:
     assert "Bangladesh" in read(text, zone="America/New_York").doubts[0]
 
 
+def test_est_is_in_doubt_for_an_australian_desk() -> None:
+    doubts = read("Embargoed until 9 a.m. EST 1 December 2026", zone="Australia/Brisbane").doubts
+    assert "US or Australian" in doubts[0]
+
+
 def test_repeated_and_shorter_lines_do_not_contradict_the_full_one() -> None:
     text = (
         "EMBARGOED PRESS RELEASE\n\nHeadline\n\n"
-        "Embargoed until 00:01 GMT Tuesday 1 December 2026\n\nText.\n\nThis is embargoed until 00:01 on Tuesday 1 December.\n\n"
+        "Embargoed until 00:01 GMT Tuesday 1 December 2026\n\nText.\n\n"
+        "This is embargoed until 00:01 on Tuesday 1 December.\n\n"
         "Embargoed copies of the report are available to media."
     )
     embargo = read(text)

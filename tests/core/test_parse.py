@@ -266,8 +266,14 @@ def test_line_that_only_looks_like_an_end_marker_is_none(line: str) -> None:
             [("Jane Smith", "Acme", "020 7946 0001", None)],
         ),
         (
-            "Media enquiries:\nDr Ann van der Berg\nHead of News\nT: 020 7946 0001\n"
-            + "E: a@acme.example\nRaúl O'Neil-Cruz\nT: 020 7946 0002",
+            """\
+Media enquiries:
+Dr Ann van der Berg
+Head of News
+T: 020 7946 0001
+E: a@acme.example
+Raúl O'Neil-Cruz
+T: 020 7946 0002""",
             [
                 ("Dr Ann van der Berg", None, "020 7946 0001", "a@acme.example"),
                 ("Raúl O'Neil-Cruz", None, "020 7946 0002", None),
@@ -281,8 +287,20 @@ def test_line_that_only_looks_like_an_end_marker_is_none(line: str) -> None:
             ],
         ),
         (
-            "Contact:\nName: Jane Smith\nOrganisation: The Makers\nTel: 020 7946 0001\nFax 020 7946 0009",
-            [("Jane Smith", "The Makers", "020 7946 0001", None)],
+            "Contact:\nName: Ann Lee\nOrganisation: Makers\nTel: 020 7946 0001\nFax 0207 946 0009",
+            [("Ann Lee", "Makers", "020 7946 0001", None)],
+        ),
+        (
+            "Contact:\nJane Smith, Press Officer at Acme\n020 7946 0001",
+            [("Jane Smith", "Acme", "020 7946 0001", None)],
+        ),
+        (
+            "Contact: Jane Smith, Acme Trust, Beta Trust, 020 7946 0001",
+            [("Jane Smith", "Acme Trust", "020 7946 0001", None)],
+        ),
+        (
+            "Contact: Jane of Acme, 020 7946 0001",
+            [(None, None, "020 7946 0001", None)],
         ),
         (
             "Press contact: press@acme.example or news@acme.example",
@@ -300,6 +318,50 @@ def test_contacts_are_read_in_the_usual_forms(
 ) -> None:
     draft, _ = read(f"Headline of it\n\nThe text stands here.\n\nENDS\n\n{lines}")
     assert [(c.name, c.organisation, c.phone, c.email) for c in draft.contacts] == contacts
+
+
+@pytest.mark.parametrize(
+    ("top", "dateline", "label"),
+    [
+        ("1 December 2026\n\nHeadline of it\n\nThe text.", Dateline(None, date(2026, 12, 1)), None),
+        (
+            "Headline of it\n\nDate: 1 Dec 2026\n\nThe text.",
+            Dateline(None, date(2026, 12, 1)),
+            None,
+        ),
+        ("PRESS RELEASE: Headline of it\n\nThe text.", None, "PRESS RELEASE"),
+        ("PRESS RELEASE\nHeadline of it\nTel 020 7946 0001\n\nThe text.", None, "PRESS RELEASE"),
+        ("PRESS RELEASE\nTel 020 7946 0001\nHeadline of it\n\nThe text.", None, "PRESS RELEASE"),
+        ("Headline of it\n\nOn 1 May 2026 and 2 May 2026 \u2013 The text.", None, None),
+        ("Headline of it\n\nThe council \u2013 The text.", None, None),
+        ("Headline of it\n\n1 May 2026, Stoke on Trent \u2013 The text.", "Stoke on Trent", None),
+    ],
+)
+def test_opening_is_read_in_the_usual_forms(
+    top: str,
+    dateline: Dateline | str | None,
+    label: str | None,
+) -> None:
+    draft, _ = read(top)
+    if isinstance(dateline, str):
+        dateline = Dateline(dateline, date(2026, 5, 1))
+    assert (draft.headline, draft.dateline, draft.label) == ("Headline of it", dateline, label)
+    assert draft.body.endswith("The text.")
+    assert ("Tel" in top) == bool(draft.contacts)
+
+
+def test_lines_that_only_begin_with_about_open_nothing() -> None:
+    draft, _ = read("Headline of it\n\nThe text.\n\nabout time too\n\nAbout half agreed.\n\nENDS")
+    assert draft.body.endswith("about time too\n\nAbout half agreed.")
+    draft, _ = read("Headline of it\n\nThe text.\n\nENDS\n\nAbout us\n\nWe make things.\n\n")
+    assert draft.boilerplate == (Boilerplate("We make things."),)
+
+
+def test_rules_between_notes_are_no_notes() -> None:
+    draft, _ = read(
+        "Headline of it\n\nText.\n\nENDS\n\nNotes to editors\n\n1. One.\n\n-----\n\n2. Two."
+    )
+    assert draft.notes == ("One.", "Two.")
 
 
 def test_contact_in_the_middle_of_the_text_does_not_end_it() -> None:
