@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 from distributor.core.model import WaveKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from distributor.core.model import Recipient
 
 
@@ -75,10 +73,21 @@ def exclusion(candidate: Candidate, kind: WaveKind) -> Exclusion | None:
     return None
 
 
-def audience_hash(address_keys: Iterable[str]) -> str:
-    """SHA-256 over the sorted address keys, one a line: what sealing binds (I3)."""
-    digest = hashlib.sha256()
-    for key in sorted(address_keys):
-        digest.update(key.encode())
-        digest.update(b"\n")
-    return digest.hexdigest()
+class AudienceHash:
+    """SHA-256 sums of the address keys added up modulo 2**256: what sealing binds (I3).
+
+    Adding is order-free, so a million recipients are hashed in one pass over any page order.
+    """
+
+    def __init__(self) -> None:
+        """Start with nobody."""
+        self._sum = 0
+
+    def add(self, address_key: str) -> None:
+        """Count one recipient in."""
+        digest = hashlib.sha256(address_key.encode()).digest()
+        self._sum = (self._sum + int.from_bytes(digest)) % (1 << 256)
+
+    def hexdigest(self) -> str:
+        """64 hexadecimal digits."""
+        return f"{self._sum:064x}"
