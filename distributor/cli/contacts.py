@@ -34,6 +34,27 @@ Beats = Annotated[
 Language = Annotated[str | None, typer.Option(help="Language code, such as en or de-AT.")]
 Zone = Annotated[str | None, typer.Option(help="Time zone, such as Europe/London.")]
 Note = Annotated[str | None, typer.Option(help="Anything the press office should remember.")]
+ListName = Annotated[
+    str | None,
+    typer.Option("--list", help="Put them on this list; it is made if there is none."),
+]
+Mapping = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        help="Which field a column fills, by its heading or number; give it once for each.",
+        metavar="COLUMN=FIELD",
+    ),
+]
+Encoding = Annotated[
+    str | None,
+    typer.Option(help="The file's encoding, where it was guessed wrong, such as iso8859-2."),
+]
+Source = Annotated[
+    str | None,
+    typer.Option(help="Where the addresses come from, kept with each; else the file's name."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; write nothing.")]
 
 
 @app.command("add")
@@ -73,32 +94,11 @@ def import_(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(help="A CSV file.", show_default=False)],
     *,
-    list_name: Annotated[
-        str | None,
-        typer.Option(
-            "--list", help="Put them on this list; it is made if there is none.", metavar="NAME"
-        ),
-    ] = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Say what would happen; write nothing."),
-    ] = False,
-    mapping: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--map",
-            help="Which field a column fills, by its heading or number; give it once for each.",
-            metavar="COLUMN=FIELD",
-        ),
-    ] = None,
-    encoding: Annotated[
-        str | None,
-        typer.Option(help="The file's encoding, where it was guessed wrong, such as iso8859-2."),
-    ] = None,
-    source: Annotated[
-        str | None,
-        typer.Option(help="Where the addresses come from, kept with each; else the file's name."),
-    ] = None,
+    list_name: ListName = None,
+    dry_run: DryRun = False,
+    mapping: Mapping = None,
+    encoding: Encoding = None,
+    source: Source = None,
     as_json: Json = False,
 ) -> None:
     """Bring in a table of contacts: any separator, any usual encoding and headings.
