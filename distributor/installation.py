@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from typing import TYPE_CHECKING
 
 from distributor.store import audit, installation
@@ -34,10 +35,14 @@ class Installation:
         self._host = host
 
     def is_home(self, tx: Connection) -> bool:
-        """Whether the database may mail from here. A database no worker ever used may."""
+        """Whether the database may mail from here.
+
+        One that no worker ever used may, unless workers ran here before and it brings a
+        schedule along: then it is a copy from before the first start.
+        """
         stored = installation.stored(tx)
         if stored is None:
-            return True
+            return not self._seen_starts() or not installation.has_waves(tx)
         return stored.identity == self._identity(tx) and stored.starts >= self._seen_starts()
 
     def start(self, *, now: datetime) -> bool:
@@ -47,7 +52,8 @@ class Installation:
             if not self.is_home(tx):
                 return None
             if installation.stored(tx) is None:
-                installation.confirm(tx, self._identity(tx), starts=0, now=now)
+                starts = self._seen_starts()
+                installation.confirm(tx, self._identity(tx), starts=starts, now=now)
             return installation.count_start(tx)
 
         starts = self._database.write(work).result()
@@ -82,7 +88,9 @@ class Installation:
             return 0
 
     def _remember(self, starts: int) -> None:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._file.with_suffix(".new")
+        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Workers that start at the same moment must not write the same new file.
+        partial = self._file.with_suffix(f".{os.getpid()}.new")
+        starts = max(starts, self._seen_starts())
         partial.write_text(json.dumps({"starts": starts}) + "\n", encoding="utf-8")
         partial.replace(self._file)

@@ -20,8 +20,10 @@ AUDIT_STAYS = "the audit is append-only"
 FROZEN = (
     "release_id", "number", "headline", "text", "source", "language", "sender_name",
     "sender_address", "sender_organisation", "reply_to", "embargo_state", "embargo_at",
-    "embargo_wall", "embargo_zone", "embargo_fold", "embargo_text", "approved_at", "seal",
+    "embargo_wall", "embargo_zone", "embargo_fold", "embargo_text", "approved_at", "approved_by",
+    "seal",
 )
+COMPILED = ("version_id", "template", "language", "content", "digest")
 RECORDED = ("at", "actor", "action", "subject", "facts")
 
 
@@ -38,9 +40,17 @@ def guards(differs: str, cast: str = "") -> list[tuple[str, str, str, str, str]]
             "OLD.state = 'accepted' AND NEW.state NOT IN ('accepted', 'bounced', 'complained')",
             ACCEPTED_STAYS,
         ),
+        ("deliveries_accepted_kept", "DELETE", "deliveries", "OLD.state = 'accepted'", ACCEPTED_STAYS),
         (
             "versions_approved_stays", "UPDATE", "versions",
-            f"OLD.state <> 'draft' AND ({changed(FROZEN, differs, cast)})",
+            "(OLD.state <> 'draft' AND NEW.state = 'draft')"
+            " OR (OLD.state = 'superseded' AND NEW.state <> 'superseded')"
+            f" OR (OLD.state <> 'draft' AND ({changed(FROZEN, differs, cast)}))",
+            APPROVED_STAYS,
+        ),
+        (
+            "compiled_messages_stay", "UPDATE", "compiled_messages",
+            changed(COMPILED, differs, cast),
             APPROVED_STAYS,
         ),
         ("audit_unchanged", "UPDATE", "audit", changed(RECORDED, differs, cast), AUDIT_STAYS),

@@ -24,9 +24,12 @@ class SendingPolicy:
     return_path: str = ""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
-    def deadline(self, send_at: datetime) -> datetime:
-        """When a wave of that send time stops trying: news has grown old (statement 24)."""
-        return send_at + timedelta(seconds=self.deadline_s)
+    def deadline(self, send_at: datetime, *, first_mail_at: datetime | None = None) -> datetime:
+        """When a wave of that send time stops trying: news has grown old (statement 24).
+
+        A wave that a person let begin late counts from its first mail.
+        """
+        return max(send_at, first_mail_at or send_at) + timedelta(seconds=self.deadline_s)
 
     def is_late(self, send_at: datetime, now: datetime) -> bool:
         """Whether a first mail now would surprise people: then a person decides (I11)."""

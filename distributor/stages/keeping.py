@@ -17,7 +17,7 @@ from distributor.core.address import Address, key_of
 from distributor.core.model import Outcome
 from distributor.core.outcome import DEAD_ADDRESS, Phase, TransactionFacts, judge
 from distributor.core.retry import outcome_state
-from distributor.core.states import DeliveryState, WaveState
+from distributor.core.states import DeliveryState, HoldReason, WaveState
 from distributor.errors import IllegalMove
 from distributor.mail import flightlog
 from distributor.store import (
@@ -77,16 +77,17 @@ def tick(
         running = waves.in_states(tx, (WaveState.SENDING, WaveState.STOPPING))
         doubtful = _to_resend(tx, policy, now)
     for wave_id in retries:
-        database.write(
+        _apply(
+            database,
             lambda tx, w=wave_id: recovery.gather_retries(tx, w, size=policy.batch_size, now=now),
-        ).result()
+        )
     for wave, ids in doubtful:
         _apply(database, lambda tx, w=wave, i=ids: _resend(tx, w, i, now))
     for wave in running:
         _apply(database, lambda tx, w=wave: _keep(tx, policy, w, now))
 
 
-def _apply(database: Database, work: Callable[[Connection], None]) -> None:
+def _apply(database: Database, work: Callable[[Connection], object]) -> None:
     try:
         database.write(work).result()
     except IllegalMove as error:
@@ -98,10 +99,17 @@ def _keep(tx: Connection, policy: SendingPolicy, wave: Wave, now: datetime) -> N
     if wave.state is WaveState.STOPPING:
         waves.complete_stop(tx, wave, Order(DESK, now))
         return
-    if now >= policy.deadline(wave.send_at):
+    if _is_over(policy, wave, now):
         recovery.expire(tx, wave.id, now)
     if waves.finish(tx, wave, now):
         _suppress_dead(tx, wave, now)
+
+
+def _is_over(policy: SendingPolicy, wave: Wave, now: datetime) -> bool:
+    """Whether the wave's deadline has passed. One let go late has its time from its first mail."""
+    if wave.first_mail_at is None and HoldReason.LATE in wave.waived:
+        return False
+    return now >= policy.deadline(wave.send_at, first_mail_at=wave.first_mail_at)
 
 
 def _suppress_dead(tx: Connection, wave: Wave, now: datetime) -> None:
@@ -142,7 +150,7 @@ def _to_resend(
     found = [
         (wave, recovery.uncertain_since(tx, wave.id, before))
         for wave in waves.in_states(tx, (WaveState.SENDING, WaveState.FINISHED))
-        if now < policy.deadline(wave.send_at)
+        if not _is_over(policy, wave, now)
     ]
     return [(wave, ids) for wave, ids in found if ids]
 
@@ -166,17 +174,22 @@ def recover(
 ) -> None:
     """Settle what workers that are gone, or have lost their lease, left on the way."""
     with database.read() as tx:
-        others = workers.living(tx, but=(place.worker,))
-    for other in others:
+        others = {one.id: one for one in workers.living(tx, but=(place.worker,))}
+        lapsed = set(batches.owners_with_lapsed_lease(tx, now)) if leases_count else set[str]()
+        # Whoever holds a lapsed claim counts, even one that was given up before.
+        others |= {one.id: one for one in workers.named(tx, lapsed - {place.worker})}
+    for other in others.values():
         path = Path(other.flight_log)
         same_boot = other.host == place.host and other.boot == place.boot
         if same_boot and path.exists():
-            _recover_here(database, policy, other, path, now=now, leases_count=leases_count)
+            _recover_here(database, policy, other, path, now=now, lapsed=other.id in lapsed)
         elif other.host == place.host:
             # Its boot is over, or its log is lost: it is dead, and nobody knows how far it came.
-            _doubt(database, other, now, lapsed_by=None)
+            _doubt(database, other, now, lapsed_by=None, over=True)
         elif leases_count:
-            _doubt(database, other, now, lapsed_by=now)
+            silent = other.seen_at < now - timedelta(seconds=policy.lease_s)
+            if silent or other.id in lapsed:
+                _doubt(database, other, now, lapsed_by=now, over=silent)
 
 
 def _recover_here(
@@ -186,13 +199,13 @@ def _recover_here(
     path: Path,
     *,
     now: datetime,
-    leases_count: bool,
+    lapsed: bool,
 ) -> None:
     seized = flightlog.seize(path)
     if seized is None:
-        if leases_count:
+        if lapsed:
             # It lives but does not move: what it may still send when it wakes is not known.
-            _doubt(database, other, now, lapsed_by=now, lives=True)
+            _doubt(database, other, now, lapsed_by=now, over=False)
         return
     with seized:
         settled = database.write(
@@ -210,8 +223,8 @@ def _settle(
     now: datetime,
 ) -> int:
     """Settle a dead worker's rows as its flight log tells; gives how many there were."""
-    recovery.lock_claims(tx, other.id)
-    rows = recovery.stranded(tx, other.id)
+    held = recovery.lock_claims(tx, other.id)
+    rows = recovery.stranded(tx, held)
     told = [(row, flight.facts(row.delivery_id, token=row.token)) for row in rows]
     deliveries.record(tx, [_result(policy, other, row, facts, now) for row, facts in told])
     on_the_way = [
@@ -220,7 +233,7 @@ def _settle(
         if flight.was_started(row.delivery_id, token=row.token) and not facts.dotted
     ]
     recovery.count_crashes(tx, on_the_way, now)
-    batches.release_claims(tx, other.id)
+    batches.release_claims(tx, held)
     workers.end(tx, other.id, now)
     return len(rows)
 
@@ -237,7 +250,7 @@ def _result(
         outcome,
         attempts=row.attempts + 1,
         now=now,
-        deadline=policy.deadline(row.send_at),
+        deadline=policy.deadline(row.send_at, first_mail_at=row.first_mail_at),
         retry=policy.retry,
     )
     return Result(
@@ -262,16 +275,19 @@ def _doubt(
     now: datetime,
     *,
     lapsed_by: datetime | None,
-    lives: bool = False,
+    over: bool,
 ) -> None:
-    """Call uncertain whatever a worker's (lapsed) claims left on the way, and free the claims."""
+    """Call uncertain whatever a worker's (lapsed) claims left on the way, and free the claims.
+
+    ``over``: nothing more is to be expected from it once it holds nothing.
+    """
 
     def work(tx: Connection) -> int:
-        recovery.lock_claims(tx, other.id, lapsed_by=lapsed_by)
-        rows = recovery.stranded(tx, other.id, lapsed_by=lapsed_by)
+        held = recovery.lock_claims(tx, other.id, lapsed_by=lapsed_by)
+        rows = recovery.stranded(tx, held)
         deliveries.record(tx, [_lost(other, row, now) for row in rows])
-        batches.release_claims(tx, other.id, lapsed_by=lapsed_by)
-        if not lives and not batches.claims_of(tx, other.id):
+        batches.release_claims(tx, held)
+        if over and not batches.claims_of(tx, other.id):
             workers.end(tx, other.id, now)
         return len(rows)
 

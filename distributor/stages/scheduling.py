@@ -46,7 +46,9 @@ def tick(database: Database, policy: SendingPolicy, *, now: datetime, clock_agre
         elif _too_late(wave, policy, now):
             _apply(database, wave, _hold_as_late, now)
     for wave in held:
-        if clock_agrees and _clock_hold_is_over(wave, now):
+        if wave.reason is HoldReason.CLOCK and not clock_agrees:
+            database.write(lambda tx, w=wave: waves.renew_hold(tx, w, now)).result()
+        elif _clock_hold_is_over(wave, now):
             _apply(database, wave, _lift, now)
 
 

@@ -37,8 +37,9 @@ def candidates(
     now: datetime,
 ) -> Iterator[Candidate]:
     """Every member of the rule's lists once, in the order of their keys, streamed."""
-    rows = tx.execution_options(yield_per=_PAGE_ROWS).execute(_query(rule, version_id, now))
-    for row in rows:
+    # Said of the statement: a connection would keep the option for whatever it is asked next.
+    query = _query(rule, version_id, now).execution_options(yield_per=_PAGE_ROWS)
+    for row in tx.execute(query):
         yield _candidate(row)
 
 

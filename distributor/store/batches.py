@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, exists, func, or_, select, update
 
@@ -14,7 +14,7 @@ from distributor.store.database import database_now
 from distributor.store.schema import batches, deliveries, versions, waves
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from sqlalchemy import ColumnElement, Connection
@@ -138,20 +138,18 @@ def owners_with_lapsed_lease(tx: Connection, now: datetime) -> list[str]:
     return [row.owner for row in rows]
 
 
-def release_claims(tx: Connection, owner: str, *, lapsed_by: datetime | None = None) -> int:
-    """Take a worker's batches from it (only lapsed ones when asked); gives how many."""
-    which: list[Any] = [batches.c.owner == owner, batches.c.state == BatchState.CLAIMED]
-    if lapsed_by is not None:
-        which.append(batches.c.lease_until < database_now(tx, lapsed_by))
+def release_claims(tx: Connection, ids: Sequence[int]) -> int:
+    """Take claimed batches, locked by the caller, from their worker; gives how many."""
+    which = and_(batches.c.id.in_(ids), batches.c.state == BatchState.CLAIMED)
     undone = exists().where(
         deliveries.c.batch_id == batches.c.id,
         deliveries.c.state.in_(_UNDONE),
     )
     free = {"owner": None, "token": None, "lease_until": None}
     again = tx.execute(
-        update(batches).where(and_(*which), undone).values(state=BatchState.READY, **free),
+        update(batches).where(which, undone).values(state=BatchState.READY, **free),
     )
-    done = tx.execute(update(batches).where(and_(*which)).values(state=BatchState.DONE, **free))
+    done = tx.execute(update(batches).where(which).values(state=BatchState.DONE, **free))
     return again.rowcount + done.rowcount
 
 

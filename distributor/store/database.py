@@ -8,6 +8,7 @@ Invariant: this module alone begins, commits and rolls back.
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +18,8 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
+from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
 
 from distributor.errors import SchemaMismatch, StoreBusy, StoreError, StoreFull
 from distributor.shipped import shipped
@@ -34,6 +35,9 @@ T = TypeVar("T")
 
 #: Execution option that makes a transaction a writer's (BEGIN IMMEDIATE on SQLite).
 _WRITING = {"distributor_write": True}
+
+#: Any number will do, as long as it stays this one.
+_UPGRADE_LOCK = 4_711_002
 
 #: SQLite's own words for the three faults a person can do something about.
 _BUSY = ("database is locked", "database table is locked")
@@ -120,23 +124,42 @@ def open_database(url: str, *, busy_timeout_s: float = 10.0) -> Database:
 
 
 def upgrade(url: str, *, busy_timeout_s: float = 10.0) -> None:
-    """Create the tables, or bring them to this program's version.
+    """Create the tables, or bring them to this program's version: all of it or nothing.
+
+    A SQLite file is made readable by its owner alone, for embargoed text lies in it.
 
     Raises:
         SchemaMismatch: The database is newer than this program.
         StoreError: It cannot be reached.
 
     """
-    engine = _engine(make_url(url), busy_timeout_s)
+    address = make_url(url)
+    engine = _engine(address, busy_timeout_s)
     config = migrations()
+    if engine.dialect.name == "sqlite" and address.database:
+        _create_private(Path(address.database))
     try:
-        with _translated(engine), engine.execution_options(**_WRITING).connect() as connection:
-            with connection.begin():
-                _refuse_newer(_revision(connection), ScriptDirectory.from_config(config))
+        with _translated(engine), engine.execution_options(**_WRITING).begin() as connection:
+            if engine.dialect.name == "postgresql":
+                # Two upgrades at once: the second waits, and then finds nothing to do.
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})"))
+            _refuse_newer(_revision(connection), ScriptDirectory.from_config(config))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     finally:
         engine.dispose()
+
+
+def _create_private(path: Path) -> None:
+    """Make an empty file for its owner alone; SQLite gives its side files the same mode."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        return
+    except OSError as error:
+        msg = f"The database {path} cannot be made: {error.strerror}."
+        raise StoreError(msg, remedy="Give its folder to this account, or name another.") from error
 
 
 def migrations() -> Config:
@@ -192,6 +215,7 @@ def _sqlite(url: URL, busy_timeout_s: float) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         write = connection.get_execution_options().get("distributor_write", False)
+        connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if write else 'ON'}")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     return engine
@@ -232,7 +256,9 @@ def _translated(engine: Engine) -> Generator[None]:
     except OperationalError as error:
         raise _meaning(error, engine) from error
     except DBAPIError as error:
-        if error.connection_invalidated or _sqlstate(error) in _FULL_STATES:
+        # SQLite says "not a database" and "malformed" with the bare class.
+        broken = error.connection_invalidated or type(error) is DatabaseError
+        if broken or _sqlstate(error) in _FULL_STATES:
             raise _meaning(error, engine) from error
         raise
 

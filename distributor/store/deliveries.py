@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, exists, func, insert, literal, select, tuple_, update
 
 from distributor.core.model import Delivery, Outcome, Recipient
-from distributor.core.states import BatchState, DeliveryState, sources
+from distributor.core.states import BatchState, DeliveryState, check_move
 from distributor.store.schema import attempts, batches, deliveries, exclusions, suppressions
 from distributor.store.types import Instant
 
@@ -149,11 +149,10 @@ def mark_sending(tx: Connection, claim: Claim, *, limit: int, now: datetime) -> 
         .limit(limit),
     ).all()
     stopped = [row.id for row in rows if row.suppressed]
-    going = [row for row in rows if not row.suppressed]
     _move(tx, stopped, DeliveryState.SUPPRESSED, at=now)
-    _move(
+    going = _move(
         tx,
-        [row.id for row in going],
+        [row.id for row in rows if not row.suppressed],
         DeliveryState.SENDING,
         at=now,
         token=claim.token,
@@ -170,7 +169,8 @@ def mark_sending(tx: Connection, claim: Claim, *, limit: int, now: datetime) -> 
             attempts=row.attempts,
             dated_at=row.dated_at or now,
         )
-        for row in going
+        for row in rows
+        if row.id in going
     ]
 
 
@@ -179,14 +179,18 @@ def _move(
     ids: Sequence[int],
     to: DeliveryState,
     **values: Any,  # noqa: ANN401 - column values, typed by the schema
-) -> None:
-    """Bulk move by key, from the states the table of moves allows."""
-    if ids:
-        tx.execute(
-            update(deliveries)
-            .where(deliveries.c.id.in_(ids), deliveries.c.state.in_(sources(to)))
-            .values(state=to, **values),
-        )
+) -> set[int]:
+    """Bulk move of queued rows by key; gives those that were still there to be moved."""
+    check_move(DeliveryState.QUEUED, to)
+    if not ids:
+        return set()
+    moved = tx.execute(
+        update(deliveries)
+        .where(deliveries.c.id.in_(ids), deliveries.c.state == DeliveryState.QUEUED)
+        .values(state=to, **values)
+        .returning(deliveries.c.id),
+    )
+    return set(moved.scalars())
 
 
 def _suppressed(now: datetime) -> ColumnElement[bool]:
@@ -215,7 +219,8 @@ def record(tx: Connection, results: Sequence[Result]) -> int:
     ours = _still_ours(tx, results)
     timely = [result for result in results if result.delivery_id in ours]
     late = [result for result in results if result.delivery_id not in ours]
-    for state in {result.state for result in timely}:
+    for state in sorted({result.state for result in timely}):
+        check_move(DeliveryState.SENDING, state)
         _record_state(tx, state, [result for result in timely if result.state is state])
     _settle_late(tx, [result for result in late if result.outcome is Outcome.ACCEPTED])
     _add_attempts(tx, results, ours)
@@ -224,12 +229,15 @@ def record(tx: Connection, results: Sequence[Result]) -> int:
 
 def _still_ours(tx: Connection, results: Sequence[Result]) -> set[int]:
     rows = tx.execute(
-        select(deliveries.c.id).where(
+        select(deliveries.c.id)
+        .where(
             tuple_(deliveries.c.id, deliveries.c.token).in_(
                 [(result.delivery_id, result.token) for result in results],
             ),
             deliveries.c.state == DeliveryState.SENDING,
-        ),
+        )
+        .order_by(deliveries.c.id)
+        .with_for_update(),
     )
     return {row.id for row in rows}
 
@@ -321,6 +329,7 @@ def unmark(
     tx: Connection, claim: Claim, ids: Sequence[int], to: DeliveryState, now: datetime
 ) -> None:
     """Put marked rows that never reached the wire back (or where the shut gate sends them)."""
+    check_move(DeliveryState.SENDING, to)
     tx.execute(
         update(deliveries)
         .where(

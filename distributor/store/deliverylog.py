@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from distributor.core.address import key_of
 from distributor.store.schema import attempts, deliveries, exclusions, versions, waves
@@ -85,13 +85,14 @@ def _lines(release: int) -> Select[Any]:
 
 def lines(tx: Connection, release: int, wanted: Filter) -> Iterator[Line]:
     """The release's deliveries in the order they were sealed, streamed."""
-    query = _lines(release)
+    query = _lines(release).execution_options(yield_per=_PAGE_ROWS)
     if wanted.state is not None:
         query = query.where(deliveries.c.state == wanted.state)
-    if wanted.outlet is not None:
-        query = query.where(func.lower(deliveries.c.outlet) == wanted.outlet.lower())
-    for row in tx.execution_options(yield_per=_PAGE_ROWS).execute(query):
-        yield _line(row)
+    # Compared here: SQLite's lower() knows ASCII only, PostgreSQL's what its locale knows.
+    outlet = None if wanted.outlet is None else wanted.outlet.casefold()
+    for row in tx.execute(query):
+        if outlet is None or row.outlet.casefold() == outlet:
+            yield _line(row)
 
 
 def changed_since(tx: Connection, release: int, since: datetime) -> list[Line]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import exists, insert, select, text, update
 
-from distributor.store.schema import installation
+from distributor.store.schema import installation, waves
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -45,6 +45,11 @@ def count_start(tx: Connection) -> int:
         .values(starts=installation.c.starts + 1)
         .returning(installation.c.starts),
     ).scalar_one()
+
+
+def has_waves(tx: Connection) -> bool:
+    """Whether anything was ever scheduled here."""
+    return tx.execute(select(exists().where(waves.c.id.is_not(None)))).scalar_one()
 
 
 def system_identity(tx: Connection) -> str | None:

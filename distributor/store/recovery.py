@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, and_, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 
+from distributor.core.model import Outcome
 from distributor.core.states import BatchState, DeliveryState, WaveState, sources
+from distributor.store import waves as wave_store
 from distributor.store.database import database_now
-from distributor.store.schema import batches, deliveries, waves
+from distributor.store.schema import attempts, batches, deliveries, waves
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
 
 #: A delivery that was on its way to the wire at this many crashes is set aside (reliability P7).
 POISON_CRASHES = 2
+#: Deliveries in one batch at most (design section 5).
+BATCH_LIMIT = 200
+#: What may be queued again by others than the worker whose hands it is in.
+_WAITING = sources(DeliveryState.QUEUED) - {DeliveryState.SENDING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,34 +36,39 @@ class Stranded:
     attempts: int
     marked_at: datetime
     send_at: datetime
+    first_mail_at: datetime | None
 
 
-def stranded(tx: Connection, owner: str, *, lapsed_by: datetime | None = None) -> list[Stranded]:
-    """Rows that a worker's claims left ``sending``; only of lapsed claims when asked."""
+def lock_claims(tx: Connection, owner: str, *, lapsed_by: datetime | None = None) -> list[int]:
+    """Lock the worker's claims (only lapsed ones when asked); gives their batches.
+
+    Locked first, so that it cannot mark another row meanwhile; and named once, for a lease may
+    run out between one question and the next.
+    """
+    query = select(batches.c.id).where(
+        batches.c.owner == owner,
+        batches.c.state == BatchState.CLAIMED,
+    )
+    if lapsed_by is not None:
+        query = query.where(batches.c.lease_until < database_now(tx, lapsed_by))
+    return list(tx.execute(query.order_by(batches.c.id).with_for_update()).scalars())
+
+
+def stranded(tx: Connection, batch_ids: Sequence[int]) -> list[Stranded]:
+    """Rows of these batches that are left ``sending``."""
     rows = tx.execute(
-        select(deliveries, waves.c.send_at)
-        .join(batches, batches.c.id == deliveries.c.batch_id)
+        select(deliveries, waves.c.send_at, waves.c.first_mail_at)
         .join(waves, waves.c.id == deliveries.c.wave_id)
         .where(
-            _held_by(tx, owner, lapsed_by),
+            deliveries.c.batch_id.in_(batch_ids),
             deliveries.c.state == DeliveryState.SENDING,
-        ),
+        )
+        .order_by(deliveries.c.id),
     )
-    return [Stranded(row.id, row.token, row.attempts, row.at, row.send_at) for row in rows]
-
-
-def lock_claims(tx: Connection, owner: str, *, lapsed_by: datetime | None = None) -> None:
-    """Lock the worker's claims first, so that it cannot mark another row meanwhile."""
-    tx.execute(
-        select(batches.c.id).where(_held_by(tx, owner, lapsed_by)).with_for_update(),
-    ).all()
-
-
-def _held_by(tx: Connection, owner: str, lapsed_by: datetime | None) -> ColumnElement[bool]:
-    held = and_(batches.c.owner == owner, batches.c.state == BatchState.CLAIMED)
-    if lapsed_by is None:
-        return held
-    return and_(held, batches.c.lease_until < database_now(tx, lapsed_by))
+    return [
+        Stranded(row.id, row.token, row.attempts, row.at, row.send_at, row.first_mail_at)
+        for row in rows
+    ]
 
 
 def count_crashes(tx: Connection, ids: Sequence[int], now: datetime) -> int:
@@ -110,7 +121,8 @@ def gather_retries(tx: Connection, wave_id: int, *, size: int, now: datetime) ->
                     deliveries.c.due_at <= now,
                 )
                 .order_by(deliveries.c.due_at, deliveries.c.id)
-                .limit(size),
+                .limit(size)
+                .with_for_update(),
             )
             .scalars()
             .all()
@@ -122,7 +134,18 @@ def gather_retries(tx: Connection, wave_id: int, *, size: int, now: datetime) ->
 
 
 def requeue(tx: Connection, wave_id: int, ids: Sequence[int], *, now: datetime) -> None:
-    """Queue rows again in one new batch, whatever legal state they come from."""
+    """Queue rows again in new batches, whatever legal state they wait in.
+
+    Raises:
+        IllegalMove: The wave does not send (any more).
+
+    """
+    wave_store.check_sendable(tx, wave_id)
+    for start in range(0, len(ids), BATCH_LIMIT):
+        _requeue(tx, wave_id, ids[start : start + BATCH_LIMIT], now)
+
+
+def _requeue(tx: Connection, wave_id: int, ids: Sequence[int], now: datetime) -> None:
     batch_id = tx.execute(
         insert(batches)
         .values(wave_id=wave_id, state=BatchState.READY, due_at=now)
@@ -132,7 +155,7 @@ def requeue(tx: Connection, wave_id: int, ids: Sequence[int], *, now: datetime) 
         update(deliveries)
         .where(
             deliveries.c.id.in_(ids),
-            deliveries.c.state.in_(sources(DeliveryState.QUEUED)),
+            deliveries.c.state.in_(_WAITING),
         )
         .values(state=DeliveryState.QUEUED, batch_id=batch_id, due_at=None, token=None, at=now),
     )
@@ -157,13 +180,21 @@ def expire(tx: Connection, wave_id: int, now: datetime) -> int:
 
 
 def uncertain_since(tx: Connection, wave_id: int, before: datetime) -> list[int]:
-    """Uncertain rows that have been so since before that instant and were tried only once."""
+    """Rows uncertain since before that instant, and for the first time."""
+    doubts = (
+        select(func.count())
+        .where(
+            attempts.c.delivery_id == deliveries.c.id,
+            attempts.c.outcome == Outcome.UNCERTAIN,
+        )
+        .scalar_subquery()
+    )
     rows = tx.execute(
         select(deliveries.c.id).where(
             deliveries.c.wave_id == wave_id,
             deliveries.c.state == DeliveryState.UNCERTAIN,
             deliveries.c.at <= before,
-            deliveries.c.attempts <= 1,
+            doubts <= 1,
         ),
     )
     return [row.id for row in rows]

@@ -64,6 +64,8 @@ def create_release(tx: Connection, now: datetime) -> int:
 
 def add_draft(tx: Connection, version: Version, *, by: str) -> Version:
     """Store a new draft; an earlier draft of the release is superseded by it."""
+    # Two edits at once: the second waits here and becomes the next number.
+    tx.execute(select(releases.c.id).where(releases.c.id == version.release_id).with_for_update())
     _supersede(tx, version.release_id, VersionState.DRAFT)
     highest = tx.execute(
         select(func.max(versions.c.number)).where(versions.c.release_id == version.release_id),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select, update
 
 from distributor.core.address import key_of
-from distributor.core.states import DeliveryState, sources
+from distributor.core.states import DeliveryState, check_move
 from distributor.store.schema import deliveries, waves
 
 if TYPE_CHECKING:
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy import Connection
+
+#: Keys in one statement: engines allow only so many parameters.
+_CHUNK = 1_000
 
 
 def uncertain(tx: Connection, release: int, address: str | None) -> dict[int, list[int]]:
@@ -44,9 +47,14 @@ def decide(
     words: str,
     now: datetime,
 ) -> None:
-    """Settle uncertain rows; ``words`` say who decided, beside whatever the server had said."""
-    tx.execute(
-        update(deliveries)
-        .where(deliveries.c.id.in_(ids), deliveries.c.state.in_(sources(to)))
-        .values(state=to, reply=words, at=now),
-    )
+    """Settle rows that are still uncertain; ``words`` say who decided."""
+    check_move(DeliveryState.UNCERTAIN, to)
+    for start in range(0, len(ids), _CHUNK):
+        tx.execute(
+            update(deliveries)
+            .where(
+                deliveries.c.id.in_(ids[start : start + _CHUNK]),
+                deliveries.c.state == DeliveryState.UNCERTAIN,
+            )
+            .values(state=to, reply=words, at=now),
+        )

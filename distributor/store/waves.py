@@ -224,6 +224,8 @@ def counts(tx: Connection, wave_id: int) -> dict[DeliveryState, int]:
 
 def finish(tx: Connection, wave: Wave, now: datetime) -> bool:
     """Finish a sending wave when nothing is open and the sum holds (I3); say whether it did."""
+    # Locked first: nobody may queue a row of it again between the count and the move.
+    _lock(tx, wave.id)
     states = counts(tx, wave.id)
     still_open = any(states.get(state, 0) for state in OPEN)
     if still_open or sum(states.values()) != wave.recipients:
@@ -238,15 +240,14 @@ def complete_stop(tx: Connection, wave: Wave, order: Order) -> bool:
 
     What had not left is cancelled for good, with exact numbers in the audit (I7).
     """
-    busy = tx.execute(
-        select(
-            exists().where(
-                batches.c.wave_id == wave.id,
-                batches.c.state == BatchState.CLAIMED,
-            ),
-        ),
-    ).scalar_one()
-    if busy:
+    # Locked before they are looked at: a claim that is being made right now counts.
+    states = tx.execute(
+        select(batches.c.state)
+        .where(batches.c.wave_id == wave.id)
+        .order_by(batches.c.id)
+        .with_for_update(),
+    ).scalars()
+    if BatchState.CLAIMED in set(states):
         return False
     tx.execute(
         update(deliveries)
@@ -272,10 +273,43 @@ def complete_stop(tx: Connection, wave: Wave, order: Order) -> bool:
 
 def discard(tx: Connection, wave: Wave, order: Order) -> None:
     """Cancel a wave that has not begun and drop its audience: it may be planned anew."""
-    unseal(tx, wave.id)
     nothing = dict.fromkeys(("recipients", "exclusions", "audience_hash", "sealed_at"))
+    # The move comes first: it fails when a worker has just begun to send.
     move(tx, wave, WaveState.STOPPING, order, action="unscheduled", **nothing)
+    unseal(tx, wave.id)
     move(tx, get(tx, wave.id), WaveState.CANCELLED, order)
+
+
+def _lock(tx: Connection, wave_id: int) -> WaveState:
+    """Keep others from moving the wave until this transaction ends; gives its state."""
+    return tx.execute(
+        select(waves.c.state).where(waves.c.id == wave_id).with_for_update(),
+    ).scalar_one()
+
+
+def check_sendable(tx: Connection, wave_id: int) -> None:
+    """Lock a wave whose rows are to be queued again.
+
+    Raises:
+        IllegalMove: It does not send (any more): what is queued there would never leave.
+
+    """
+    state = _lock(tx, wave_id)
+    if state not in {WaveState.SENDING, WaveState.HELD}:
+        raise IllegalMove(before=state, after=WaveState.SENDING)
+
+
+def renew_hold(tx: Connection, wave: Wave, now: datetime) -> None:
+    """Note that the reason of a hold still stands."""
+    tx.execute(
+        update(waves)
+        .where(
+            waves.c.id == wave.id,
+            waves.c.state == WaveState.HELD,
+            waves.c.reason == wave.reason,
+        )
+        .values(held_at=now),
+    )
 
 
 def has_general(tx: Connection, version_id: int) -> bool:

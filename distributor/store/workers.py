@@ -65,6 +65,12 @@ def living(tx: Connection, *, but: Collection[str] = ()) -> list[Worker]:
     return [Worker(*row) for row in rows]
 
 
+def named(tx: Connection, ids: Collection[str]) -> list[Worker]:
+    """Workers by their ids, whether they have stopped or not."""
+    rows = tx.execute(select(workers).where(workers.c.id.in_(ids)).order_by(workers.c.started_at))
+    return [Worker(*row) for row in rows]
+
+
 def count_alive(tx: Connection, since: datetime) -> int:
     """How many workers have shown themselves since that instant and have not stopped."""
     return tx.execute(
