@@ -5,9 +5,11 @@ Invariant: no address and no word of a release is ever logged; rows are named by
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO, cast
 
 import structlog
 
@@ -15,8 +17,25 @@ if TYPE_CHECKING:
     from structlog.typing import Processor
 
 
+class _Unfailing(io.TextIOBase):
+    """Standard error that never fails: a log on a full disk, or read by nobody, stops no mail."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str, /) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+
 def set_up(level: str, form: str) -> None:
     """Log from ``level`` on (debug … error); ``form`` is ``text`` or ``json``."""
+    out = cast("TextIO", _Unfailing(sys.stderr))
     last: Processor = structlog.processors.JSONRenderer()
     if form == "text":
         last = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24)
@@ -30,10 +49,12 @@ def set_up(level: str, form: str) -> None:
     structlog.configure(
         processors=[*shared, last],
         wrapper_class=structlog.make_filtering_bound_logger(numeric),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(file=out),
         cache_logger_on_first_use=False,
     )
     # Libraries speak through the standard logging: only what matters, through the same door.
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s", force=True)
+    logging.basicConfig(
+        stream=_Unfailing(sys.stderr), level=logging.WARNING, format="%(message)s", force=True
+    )
     # The ticker warns when one of its ticks is still running: ticks never overlap on purpose.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)

@@ -7,20 +7,22 @@ lost, late or doubled changes nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+import traceback
 import uuid
-from datetime import UTC
-from typing import TYPE_CHECKING, Any, TypeVar
+from datetime import UTC, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from distributor.app import relay_of, sending_policy
-from distributor.clock import boot_id, host_id
+from distributor.clock import boot_id, host_id, system_wall
 from distributor.core.message import self_test
 from distributor.core.states import HoldReason, WaveState
-from distributor.errors import IllegalMove, StoreError
+from distributor.errors import ConfigError, IllegalMove, StoreError
 from distributor.mail.flightlog import FlightLog
 from distributor.stages import keeping, preparing, scheduling
 from distributor.stages.dispatch import Dispatch
@@ -31,6 +33,7 @@ from distributor.store.waves import DESK, Order
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+    from pathlib import Path
 
     from sqlalchemy import Connection
 
@@ -39,6 +42,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
+#: A worker that died of something unforeseen leaves with this code, so that it is started again.
+DIED = 70
+_LIFT = "lift"
 #: Waves that a muted database holds, so that a person sees why nothing leaves (I11).
 _MAY_SEND = (WaveState.PLANNED, WaveState.PREPARING, WaveState.READY, WaveState.SENDING)
 
@@ -47,19 +53,19 @@ class Worker:
     """One worker process's life: start, tick, stop."""
 
     def __init__(self, app: App) -> None:
-        """Wire the stages; nothing starts before :meth:`run`."""
+        """Wire the stages; nothing starts before :meth:`run`.
+
+        Raises:
+            ConfigError: The folder of the flight logs cannot be written.
+
+        """
         self._app = app
         self._database = app.database
         self._clock = app.clock
         self._policy = sending_policy(app.settings)
         self.id = uuid.uuid4().hex
         self._place = keeping.Place(self.id, host_id(), boot_id())
-        self._flight = FlightLog.open(
-            app.settings.worker.state_dir / "flight",
-            worker=self.id,
-            host=self._place.host,
-            boot_id=self._place.boot,
-        )
+        self._flight = _open_flight(app.settings.worker.state_dir / "flight", self._place)
         self._dispatch = Dispatch(
             app.database,
             relay_of(app.settings),
@@ -82,35 +88,32 @@ class Worker:
         Raises:
             MessageError: This Python builds mails that must not leave (start-up self-test).
             StoreError: The database cannot be used.
+            SystemExit: Something unforeseen ended the work; the next worker puts it in order.
 
         """
-        self_test()
-        now = self._clock.now()
-        await asyncio.to_thread(self._register, now)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._dispatch.stop)
-        self._scheduler.start()
-        tick_s = self._app.settings.worker.tick_s
-        self._every(tick_s, self._schedule)
-        self._every(tick_s, self._prepare)
-        self._every(tick_s, self._keep)
-        self._every(self._policy.lease_s / 4, self._show_presence)
+        try:
+            self_test()
+            await asyncio.to_thread(self._register, self._clock.now())
+        except BaseException:
+            self._flight.discard()
+            raise
+        self._start_ticking()
+        minding = asyncio.create_task(self._mind_the_ticker())
         log.info("Worker started", action="worker_started", worker=self.id)
         try:
-            await self._dispatch.run()
+            settled = await self._dispatch.run()
+        except Exception as error:
+            log.critical("Worker died", action="worker_died", of=culprits(error))
+            raise SystemExit(DIED) from error
         finally:
+            minding.cancel()
             self._scheduler.shutdown(wait=False)
-        await asyncio.to_thread(self._deregister)
-        log.info("Worker stopped", action="worker_stopped", worker=self.id)
-
-    def _every(self, seconds: float, tick: Callable[[], object]) -> None:
-        self._scheduler.add_job(
-            tick,
-            "interval",
-            seconds=seconds,
-            next_run_time=self._clock.now(),
-        )
+        if settled:
+            await asyncio.to_thread(self._deregister)
+        log.info("Worker stopped", action="worker_stopped", worker=self.id, settled=settled)
 
     def _register(self, now: datetime) -> None:
         worker = workers.Worker(
@@ -123,14 +126,49 @@ class Worker:
             seen_at=now,
         )
         self._database.write(lambda tx: workers.add(tx, worker)).result()
-        if not self._app.installation.start(now=now):
+        try:
+            at_home = self._app.installation.start(now=now)
+        except BaseException:
+            with contextlib.suppress(StoreError):
+                self._database.write(lambda tx: workers.end(tx, self.id, now)).result()
+            raise
+        if not at_home:
             self._dispatch.claims.muted = True
             log.error("Database is not at home here", action="database_muted")
 
     def _deregister(self) -> None:
         now = self._clock.now()
-        self._database.write(lambda tx: workers.end(tx, self.id, now)).result()
-        self._flight.discard()
+        try:
+            self._database.write(lambda tx: workers.end(tx, self.id, now)).result()
+        except StoreError as error:
+            # The next worker finds an empty flight log and does it.
+            log.warning("Not signed off", action="sign_off_failed", reason=str(error))
+        else:
+            self._flight.discard()
+
+    # --- the ticker -----------------------------------------------------------------------------
+
+    def _start_ticking(self) -> None:
+        self._scheduler.start()
+        tick_s = self._app.settings.worker.tick_s
+        for tick in (self._schedule, self._prepare, self._keep):
+            self._scheduler.add_job(
+                tick,
+                "interval",
+                seconds=tick_s,
+                next_run_time=self._clock.now(),
+            )
+
+    async def _mind_the_ticker(self) -> None:
+        """Keep ticking when the wall clock is set back; APScheduler waits for it to catch up."""
+        tick_s = self._app.settings.worker.tick_s
+        while True:
+            await asyncio.sleep(tick_s)
+            now = system_wall()
+            for job in self._scheduler.get_jobs():
+                asleep = job.id != _LIFT and job.next_run_time > now + timedelta(seconds=2 * tick_s)
+                if asleep:
+                    job.modify(next_run_time=now)
 
     # --- ticks ----------------------------------------------------------------------------------
 
@@ -142,7 +180,7 @@ class Worker:
                 self._lift,
                 "date",
                 run_date=due,
-                id="lift",
+                id=_LIFT,
                 replace_existing=True,
             )
 
@@ -218,16 +256,31 @@ class Worker:
             ),
         )
 
-    async def _show_presence(self) -> None:
-        now = self._clock.now()
-        await self._ticked(
-            lambda: self._database.write(lambda tx: workers.seen(tx, self.id, now)).result(),
-        )
-
     async def _ticked(self, work: Callable[[], T]) -> T | None:
         """Run one tick off the loop; a database that is away is tried again at the next."""
         try:
             return await asyncio.to_thread(work)
         except (StoreError, IllegalMove) as error:
             log.warning("Tick failed", action="tick_failed", reason=str(error))
-            return None
+        except Exception as error:  # noqa: BLE001 - one stage's fault must not stop the others
+            log.error("Tick failed", action="tick_failed", of=culprits(error))  # noqa: TRY400
+        return None
+
+
+def _open_flight(folder: Path, place: keeping.Place) -> FlightLog:
+    try:
+        return FlightLog.open(folder, worker=place.worker, host=place.host, boot_id=place.boot)
+    except OSError as error:
+        msg = f"worker.state_dir: {folder} cannot be written: {error.strerror}."
+        remedy = "Free disk space or mend its permissions: without a flight log nothing leaves."
+        raise ConfigError(msg, remedy=remedy) from error
+
+
+def culprits(error: BaseException) -> list[str]:
+    """What was raised and where, without its words: they may hold an address (house rule 11)."""
+    if isinstance(error, BaseExceptionGroup):
+        inner = cast("BaseExceptionGroup[BaseException]", error).exceptions
+        return [line for each in inner for line in culprits(each)]
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else "?"
+    return [f"{type(error).__name__} at {where}"]

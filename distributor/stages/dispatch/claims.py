@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
@@ -16,13 +17,13 @@ import structlog
 
 from distributor.core.states import DeliveryState, HoldReason, WaveState
 from distributor.core.timing import GateFacts, Shut, gate
-from distributor.errors import IllegalMove
-from distributor.store import batches, deliveries, waves, workers
+from distributor.errors import IllegalMove, StoreError
+from distributor.store import batches, deliveries, recovery, waves, workers
 from distributor.store.database import database_now
 from distributor.store.waves import DESK, Order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -40,11 +41,30 @@ GROUP = 50
 #: Suppressions made this long before a claim are looked at again, for clocks a little apart.
 _OVERLAP = timedelta(minutes=5)
 _TOKEN_BITS = 62
+#: Pause before a write that failed is tried again, in seconds.
+RETRY_S = 0.5
+
+
+class UnknownClaim(Exception):
+    """A claim was committed though its answer was lost: nobody works on it.
+
+    Only a fresh start puts that in order, by the same recovery as after any other death.
+    """
 
 
 async def commit(database: Database, work: Callable[[Connection], T]) -> T:
     """Await one write. A cancelled task does not cancel what the writer thread has begun."""
     return await asyncio.shield(asyncio.wrap_future(database.write(work)))
+
+
+async def persist(work: Callable[[], Awaitable[T]]) -> T:
+    """Write, and try again for as long as the database cannot be written."""
+    while True:
+        try:
+            return await work()
+        except StoreError as error:
+            log.warning("Not written yet", action="write_failed", reason=str(error))
+            await asyncio.sleep(RETRY_S)
 
 
 @dataclass(slots=True)
@@ -59,6 +79,8 @@ class Holding:
     lost: bool = False
     outstanding: int = 0
     settled: asyncio.Event = field(default_factory=asyncio.Event)
+    #: How often each delivery was cut off between MAIL and the dot under this claim.
+    cut_off: Counter[int] = field(default_factory=Counter[int])
 
     def __post_init__(self) -> None:
         """Nothing is on its way yet."""
@@ -67,7 +89,8 @@ class Holding:
     def sent_out(self, count: int) -> None:
         """So many more deliveries are on their way."""
         self.outstanding += count
-        self.settled.clear()
+        if count:
+            self.settled.clear()
 
     def came_back(self, count: int) -> None:
         """So many are recorded."""
@@ -93,6 +116,7 @@ class Claims:
         self._policy = policy
         self._worker = worker
         self._held: dict[int, Holding] = {}
+        self._asked_for: int | None = None
         self._suppressed: frozenset[str] = frozenset()
         #: True while this database may not mail at all (I11).
         self.muted = False
@@ -132,38 +156,69 @@ class Claims:
         asked_s = self._clock.monotonic()
         if self.muted or not reading.agrees:
             return None
-        claim = await commit(self._database, lambda tx: self._claim(tx, reading.now, asked_s))
-        if claim is None:
+        token = secrets.randbits(_TOKEN_BITS)
+        self._asked_for = token
+        try:
+            holding = await commit(
+                self._database,
+                lambda tx: self._claim(tx, token, reading.now, asked_s),
+            )
+        finally:
+            self._asked_for = None
+        if holding is None:
             return None
-        holding = Holding(
-            claim,
-            leased_until_s=asked_s + self._policy.lease_s,
-            wave=claim.wave,
-            seen_s=asked_s,
-            claimed_at=reading.now,
-        )
-        self._held[claim.token] = holding
+        claim = holding.claim
+        self._held[token] = holding
         log.info("Batch claimed", action="batch_claimed", batch=claim.batch_id, wave=claim.wave.id)
         return holding
 
-    def _claim(self, tx: Connection, now: datetime, asked_s: float) -> Claim | None:
-        found = batches.claimable(tx, now)
-        if found is None:
+    def _claim(
+        self,
+        tx: Connection,
+        token: int,
+        now: datetime,
+        asked_s: float,
+    ) -> Holding | None:
+        shut: set[int] = set()
+        while (found := batches.claimable(tx, now, skip=shut)) is not None:
+            # Not asked_s: the wait for the write lock has not aged what is only read here.
+            seen_s = self._clock.monotonic()
+            if self._may_take(tx, found.wave, now, seen_s):
+                break
+            # What is shut must not stand in the way of another wave.
+            shut.add(found.wave.id)
+        else:
             return None
         wave = found.wave
-        shut = gate(self._facts(wave, asked_s, self._policy.lease_s, agrees=True), now=now)
-        if shut is not None:
-            log.warning("Claim refused by the gate", action="claim_refused", reason=shut.value)
-            return None
-        if self._hold_if_late(tx, wave, now):
-            return None
-        token = secrets.randbits(_TOKEN_BITS)
         until = database_now(tx, now) + timedelta(seconds=self._policy.lease_s)
         if not batches.take(tx, found.batch_id, owner=self._worker, token=token, until=until):
             return None
         if wave.state is WaveState.READY:
             waves.move(tx, wave, WaveState.SENDING, Order(DESK, now))
-        return replace(found, token=token, wave=waves.get(tx, wave.id))
+        wave = waves.get(tx, wave.id)
+        return Holding(
+            replace(found, token=token, wave=wave),
+            leased_until_s=asked_s + self._policy.lease_s,
+            wave=wave,
+            seen_s=seen_s,
+            claimed_at=now,
+        )
+
+    def _may_take(self, tx: Connection, wave: Wave, now: datetime, seen_s: float) -> bool:
+        shut = gate(self._facts(wave, seen_s, self._policy.lease_s, agrees=True), now=now)
+        if shut is not None:
+            log.warning("Claim refused by the gate", action="claim_refused", reason=shut.value)
+            return False
+        return not self._is_over(wave, now) and not self._hold_if_late(tx, wave, now)
+
+    def _is_over(self, wave: Wave, now: datetime) -> bool:
+        """Past the deadline nothing is tried any more; keeping lets it expire.
+
+        A wave let go late has its time from its first mail.
+        """
+        if wave.first_mail_at is None and HoldReason.LATE in wave.waived:
+            return False
+        return now >= self._policy.deadline(wave.send_at, first_mail_at=wave.first_mail_at)
 
     def _hold_if_late(self, tx: Connection, wave: Wave, now: datetime) -> bool:
         begun = wave.first_mail_at is not None or HoldReason.LATE in wave.waived
@@ -175,39 +230,69 @@ class Claims:
     async def mark(self, holding: Holding) -> list[Delivery]:
         """Mark the next group of a claim for the wire; empty when there is none, or it is lost."""
         now = self._clock.reading().now
-        return await commit(self._database, lambda tx: self._mark(tx, holding, now))
+        group = await commit(self._database, lambda tx: self._mark(tx, holding, now))
+        holding.sent_out(len(group))
+        return group
 
     def _mark(self, tx: Connection, holding: Holding, now: datetime) -> list[Delivery]:
         if not batches.hold_fast(tx, holding.claim):
             holding.lost = True
             return []
         wave = waves.get(tx, holding.wave.id)
-        if wave.state is not WaveState.SENDING or self._hold_if_late(tx, wave, now):
+        if wave.state is not WaveState.SENDING or self._is_over(wave, now):
+            return []
+        if self._hold_if_late(tx, wave, now):
             return []
         return deliveries.mark_sending(tx, holding.claim, limit=GROUP, now=now)
 
-    async def unmark(
+    async def take_back(
         self,
         holding: Holding,
         back: Sequence[Delivery],
         to: DeliveryState = DeliveryState.QUEUED,
     ) -> None:
         """Move on what was marked but never reached the wire."""
+        if not back:
+            return
         now = self._clock.reading().now
         ids = [delivery.id for delivery in back]
-        await commit(
-            self._database,
-            lambda tx: deliveries.unmark(tx, holding.claim, ids, to, now),
-        )
+
+        def work(tx: Connection) -> None:
+            deliveries.unmark(tx, holding.claim, ids, to, now)
+
+        await persist(lambda: commit(self._database, work))
+        holding.came_back(len(back))
 
     async def give_back(self, holding: Holding) -> None:
-        """End a claim; what is left in it is there for the next one."""
-        await commit(self._database, lambda tx: batches.give_back(tx, holding.claim))
-        del self._held[holding.claim.token]
+        """End a claim; what is left in it is there for the next one.
+
+        Nothing of it is on its way: a row that is still marked was marked by a commit whose
+        answer was lost, and waits its turn again.
+        """
+        claim = holding.claim
+        now = self._clock.reading().now
+
+        def work(tx: Connection) -> None:
+            if batches.hold_fast(tx, claim):
+                strays = [
+                    row.delivery_id
+                    for row in recovery.stranded(tx, [claim.batch_id])
+                    if row.token == claim.token
+                ]
+                deliveries.unmark(tx, claim, strays, DeliveryState.QUEUED, now)
+            batches.give_back(tx, claim)
+
+        await persist(lambda: commit(self._database, work))
+        del self._held[claim.token]
         log.info("Batch given back", action="batch_given_back", batch=holding.claim.batch_id)
 
     async def renew(self) -> None:
-        """Prolong every lease; a claim that is no longer ours stops sending at once."""
+        """Prolong every lease; a claim that is no longer ours stops sending at once.
+
+        Raises:
+            UnknownClaim: A claim is ours that we know nothing of.
+
+        """
         asked_s = self._clock.monotonic()
         now = self._clock.reading().now
 
@@ -215,8 +300,10 @@ class Claims:
             workers.seen(tx, self._worker, now)
             return batches.renew(tx, owner=self._worker, now=now, lease_s=self._policy.lease_s)
 
-        before = set(self._held)
+        before = {*self._held, *([self._asked_for] if self._asked_for is not None else [])}
         ours = await commit(self._database, work)
+        if ours - before:
+            raise UnknownClaim
         for token, holding in self._held.items():
             if token in ours:
                 holding.leased_until_s = asked_s + self._policy.lease_s
@@ -260,7 +347,7 @@ class Claims:
                 waves.hold(tx, wave, reason, Order(DESK, now))
 
         try:
-            await commit(self._database, work)
+            await persist(lambda: commit(self._database, work))
         except IllegalMove as error:
             log.debug(
                 "Wave had moved already",

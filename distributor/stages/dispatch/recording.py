@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from distributor.core.model import Outcome
 from distributor.core.outcome import Blame, Judgement, Phase, TransactionFacts, judge, wave_fault
 from distributor.core.retry import outcome_state
 from distributor.core.states import DeliveryState, HoldReason
@@ -41,6 +42,9 @@ GROUP_WAIT_S = 0.2
 UNSAVED_LIMIT = 2_000
 #: Pause before a failed write is tried again, in seconds.
 _RETRY_S = 1.0
+#: A mail cut off so often between MAIL and the dot under one claim is put off like a deferred
+#: one: something about it may be what breaks the connection, and the others want to go.
+CUT_OFF_LIMIT = 3
 #: Answers of a wave that the rule for a faulty wave looks at.
 _RECENT = 20
 
@@ -55,23 +59,39 @@ class Return:
     ended_at: datetime
     facts: TransactionFacts
     judgement: Judgement
+    put_off: bool = False
 
     @property
     def reached_wire(self) -> bool:
-        """Whether a MAIL was written: only then was it an attempt."""
-        return self.facts.phase is not Phase.CONNECT and not (
-            self.facts.phase is Phase.MAIL and self.facts.shut is not None
-        )
+        """Whether a MAIL was written: only then was it an attempt.
+
+        Before it stand the gate, and the flight log that cannot be written (no code).
+        """
+        facts = self.facts
+        stopped = facts.shut is not None or (facts.local and facts.code is None)
+        return facts.phase is not Phase.CONNECT and not (facts.phase is Phase.MAIL and stopped)
+
+
+def _was_cut_off(facts: TransactionFacts, judgement: Judgement) -> bool:
+    """Whether a mail failed on its way to the dot by nobody's decision."""
+    begun = facts.phase not in {Phase.CONNECT, Phase.MAIL}
+    ours = facts.shut is not None or facts.local
+    return (
+        begun
+        and not ours
+        and judgement.outcome is Outcome.NOT_SENT
+        and judgement.blame is Blame.NONE
+    )
 
 
 def result_of(back: Return, *, worker: str, relay: str, policy: SendingPolicy) -> Result:
     """The row to write for one transaction."""
-    facts, judgement = back.facts, back.judgement
+    facts, judgement, wave = back.facts, back.judgement, back.holding.wave
     state, due_at = outcome_state(
-        judgement.outcome,
+        Outcome.DEFERRED if back.put_off else judgement.outcome,
         attempts=back.delivery.attempts + 1,
         now=back.ended_at,
-        deadline=policy.deadline(back.holding.wave.send_at),
+        deadline=policy.deadline(wave.send_at, first_mail_at=wave.first_mail_at),
         retry=policy.retry,
     )
     return Result(
@@ -122,7 +142,12 @@ class Recorder:
         ended: datetime,
     ) -> Judgement:
         """Queue one return for writing; waits while too many are unsaved."""
-        back = Return(holding, delivery, began, ended, facts, judge(facts))
+        judgement = judge(facts)
+        put_off = False
+        if _was_cut_off(facts, judgement):
+            holding.cut_off[delivery.id] += 1
+            put_off = holding.cut_off[delivery.id] >= CUT_OFF_LIMIT
+        back = Return(holding, delivery, began, ended, facts, judgement, put_off)
         await self._returns.put(back)
         return back.judgement
 

@@ -1,0 +1,266 @@
+"""Couriers: connections kept to the relay, each carrying one parcel after the other.
+
+Invariant: nothing is decided here about what a transaction came to; that is
+:mod:`distributor.core.outcome`, and what it means for the row is the recorder's matter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from distributor.core.model import Outcome
+from distributor.core.outcome import Blame, Phase, TransactionFacts
+from distributor.core.states import DeliveryState
+from distributor.core.timing import Shut
+from distributor.errors import MessageError, RelayError
+from distributor.mail.transaction import Envelope
+
+if TYPE_CHECKING:
+    from distributor.clock import GuardedClock
+    from distributor.core.letter import Letter
+    from distributor.core.model import Delivery
+    from distributor.mail.flightlog import FlightLog
+    from distributor.mail.relay import Relay
+    from distributor.mail.transaction import Session
+    from distributor.stages.dispatch.claims import Claims, Holding
+    from distributor.stages.dispatch.recording import Recorder
+
+log = structlog.get_logger(__name__)
+
+#: An idle connection is let go after so many seconds without anything to expect.
+IDLE_S = 60.0
+#: A connection kept for something to come is shown to be alive so often, in seconds.
+NOOP_S = 20.0
+#: The longest wait for a parcel before a courier looks around, in seconds.
+_LOOK_AROUND_S = 1.0
+#: Pause after a setback on a connection, in seconds; doubled with each one in a row.
+_FIRST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One delivery on its way to a connection, with the letter its copy is made from."""
+
+    holding: Holding
+    delivery: Delivery
+    letter: Letter
+
+
+class Couriers:
+    """Everybody who carries; each runs :meth:`carry` until cancelled."""
+
+    def __init__(
+        self,
+        relay: Relay,
+        claims: Claims,
+        recorder: Recorder,
+        clock: GuardedClock,
+        *,
+        flight: FlightLog,
+    ) -> None:
+        """Nobody carries yet."""
+        self._relay = relay
+        self._claims = claims
+        self._recorder = recorder
+        self._clock = clock
+        self._flight = flight
+        self._parcels: asyncio.Queue[Parcel] = asyncio.Queue(self.count * 2)
+        self._wanted = asyncio.Event()
+        self._standing = asyncio.Event()
+        self._first = asyncio.Lock()
+        self._alive = 0
+        self._warm_until_s = 0.0
+        self._complained = ""
+
+    @property
+    def count(self) -> int:
+        """How many connections are kept at most."""
+        return self._relay.policy.connections
+
+    # --- what dispatch asks ---------------------------------------------------------------------
+
+    def call(self, *, warm_until_s: float = 0.0) -> None:
+        """Have connections opened, and kept at least until that monotonic instant."""
+        self._warm_until_s = max(self._warm_until_s, warm_until_s)
+        self._wanted.set()
+
+    def try_anew(self) -> None:
+        """A wave begins: a relay that failed before gets a fresh try, not the rest of its rest."""
+        if not self._standing.is_set():
+            self._relay.reset()
+            self._complained = ""
+
+    async def ready(self, wait_s: float) -> bool:
+        """Whether a connection stands; waits so long for one."""
+        self._wanted.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._standing.wait()
+        return self._standing.is_set()
+
+    async def take(self, parcel: Parcel, wait_s: float) -> bool:
+        """Take one parcel; False when there was no room for it within ``wait_s``."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._parcels.put(parcel)
+                return True
+        return False
+
+    def withdraw(self, holding: Holding) -> list[Delivery]:
+        """Hand out again what waits of that claim; what is on the wire is finished."""
+        waiting = [self._parcels.get_nowait() for _ in range(self._parcels.qsize())]
+        for parcel in waiting:
+            if parcel.holding is not holding:
+                self._parcels.put_nowait(parcel)
+        return [parcel.delivery for parcel in waiting if parcel.holding is holding]
+
+    # --- connections ----------------------------------------------------------------------------
+
+    async def carry(self) -> None:
+        """One courier's life: keep a connection while one is wanted, and carry over it."""
+        while True:
+            await self._wanted.wait()
+            session = await self._connect()
+            if session is None:
+                continue
+            self._alive += 1
+            self._standing.set()
+            carried = 0
+            try:
+                carried = await self._carry_on(session)
+            finally:
+                self._alive -= 1
+                if not self._alive:
+                    self._standing.clear()
+                await session.quit()
+            if not carried:
+                # A server that lets us in and out again is not asked in a tight loop.
+                await asyncio.sleep(_FIRST_PAUSE_S)
+
+    async def _connect(self) -> Session | None:
+        """Open a connection. While none stands one courier tries alone.
+
+        A wrong password is then tried once and not once a connection, which locks accounts.
+        """
+        if self._alive:
+            return await self._try()
+        async with self._first:
+            return await self._try()
+
+    async def _try(self) -> Session | None:
+        if self._relay.rest_s > 0 or self._relay.health.stopped_by is not None:
+            await asyncio.sleep(min(self._relay.rest_s or _LOOK_AROUND_S, _LOOK_AROUND_S))
+            return None
+        try:
+            session = await self._relay.connect()
+        except RelayError as error:
+            self._complain(error)
+            return None
+        if self._complained:
+            log.info("Relay reached again", action="relay_reached")
+            self._complained = ""
+        return session
+
+    def _complain(self, error: RelayError) -> None:
+        """Say it once, not at every try; a relay that is stopped is an alarm."""
+        if error.permanent:
+            log.error(
+                "Relay stopped",
+                action="relay_stopped",
+                reason=str(error),
+                remedy=error.remedy or "Put it right, then start the worker again.",
+            )
+        elif str(error) != self._complained:
+            log.warning("Relay not reached", action="relay_failed", reason=str(error))
+        self._complained = str(error)
+
+    async def _carry_on(self, session: Session) -> int:
+        """Carry while the connection stands and is wanted; gives how many mails it took."""
+        carried = setbacks = 0
+        idle_since_s = noop_at_s = self._clock.monotonic()
+        while session.alive:
+            parcel = await self._next_parcel(session)
+            now_s = self._clock.monotonic()
+            if parcel is None:
+                if not self._claims.any and now_s >= self._warm_until_s:
+                    if now_s - idle_since_s >= IDLE_S:
+                        self._wanted.clear()
+                        break
+                elif now_s - noop_at_s >= NOOP_S:
+                    await session.noop()
+                    noop_at_s = now_s
+                continue
+            if await self._send(session, parcel):
+                carried, setbacks = carried + 1, 0
+            else:
+                setbacks += 1
+                await asyncio.sleep(
+                    min(_FIRST_PAUSE_S * 2 ** min(setbacks - 1, 5), _LONGEST_PAUSE_S)
+                )
+            idle_since_s = noop_at_s = self._clock.monotonic()
+        return carried
+
+    async def _next_parcel(self, session: Session) -> Parcel | None:
+        """The next parcel for a connection that stands; None after a while without one."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_AROUND_S):
+                parcel = await self._parcels.get()
+                if session.alive:
+                    return parcel
+                # Closed on us while idle: that is nobody's failure, another one carries it. Its
+                # place in the queue is still free, for nothing else has run since.
+                self._parcels.put_nowait(parcel)
+        return None
+
+    # --- one mail -------------------------------------------------------------------------------
+
+    async def _send(self, session: Session, parcel: Parcel) -> bool:
+        """Carry out one transaction and hand in what came of it; False after a setback."""
+        holding, delivery = parcel.holding, parcel.delivery
+        if self._claims.is_suppressed(delivery):
+            await self._claims.take_back(holding, [delivery], DeliveryState.SUPPRESSED)
+            return True
+        began = self._clock.reading().now
+        facts = await self._transact(session, parcel)
+        judgement = await self._recorder.take(
+            holding,
+            delivery,
+            facts,
+            began=began,
+            ended=self._clock.reading().now,
+        )
+        if judgement.blame is Blame.RELAY:
+            self._relay.failed(RelayError(facts.reply or None, code=facts.code))
+            log.warning("Relay failed", action="relay_failed", code=facts.code, phase=facts.phase)
+        return facts.shut is not None or judgement.outcome is not Outcome.NOT_SENT
+
+    async def _transact(self, session: Session, parcel: Parcel) -> TransactionFacts:
+        holding, delivery, letter = parcel.holding, parcel.delivery, parcel.letter
+        try:
+            data = letter.copy_for(
+                delivery.recipient,
+                reference=delivery.reference,
+                date=delivery.dated_at,
+            )
+        except MessageError as error:
+            text = f"5.6.0 {error} (local)"
+            return TransactionFacts(Phase.RCPT, 554, "5.6.0", text, local=True)
+        envelope = Envelope(
+            mail_from=letter.return_path,
+            rcpt_to=delivery.recipient.address,
+            data=data,
+            delivery=delivery.id,
+            token=holding.claim.token,
+        )
+        return await session.send(
+            envelope,
+            gate=lambda: self._claims.shut(holding),
+            flight=self._flight,
+            lease_ok=lambda: self._claims.shut(holding) is not Shut.LEASE,
+        )
