@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from dataclasses import dataclass
 from datetime import timedelta
@@ -31,6 +32,8 @@ Verdict = Literal["ok", "warning", "error"]
 _LITTLE_SPACE = 200 * 1024 * 1024
 #: A certificate that ends so soon is worth a word, in days.
 _SOON_DAYS = 14
+#: How long the mail server is waited for, in seconds: a person is looking on.
+_PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +165,12 @@ def _space(state_dir: Path) -> Check:
 async def _relay(relay: Relay, now: datetime) -> Check:
     where = f"{relay.policy.host}:{relay.policy.port}"
     try:
-        probe = await relay.probe()
+        async with asyncio.timeout(_PATIENCE_S):
+            probe = await relay.probe()
+    except TimeoutError:
+        says = f"{where} did not answer within {_PATIENCE_S:.0f} s"
+        remedy = "Check relay.host, relay.port, relay.security and the network."
+        return Check("mail server", "error", says, remedy)
     except DistributorError as error:
         return _failed("mail server", error)
     says = f"{where} answers in {probe.took_s * 1000:.0f} ms, {_security(probe)}"

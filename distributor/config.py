@@ -26,7 +26,7 @@ from distributor.shipped import shipped
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["CONFIG_VARIABLE", "Settings", "initial_config", "known_keys", "load"]
+__all__ = ["CONFIG_VARIABLE", "Settings", "initial_config", "known_keys", "load", "named_file"]
 
 #: Names the file when ``--config`` does not.
 CONFIG_VARIABLE = PREFIX + "CONFIG"
@@ -55,6 +55,12 @@ def load(path: Path | None = None) -> Settings:
             remedy="\n".join(dict.fromkeys(problem.remedy for problem in problems)),
         )
     return _resolved(settings, file)
+
+
+def named_file(path: Path | None = None) -> Path | None:
+    """Return ``path``, else what $DISTRIBUTOR_CONFIG names; None when neither names a file."""
+    named = os.environ.get(CONFIG_VARIABLE)
+    return path or (Path(named) if named else None)
 
 
 def initial_config() -> str:
@@ -94,8 +100,7 @@ class _File:
 
     @classmethod
     def find(cls, path: Path | None) -> _File:
-        named = os.environ.get(CONFIG_VARIABLE)
-        chosen = path or (Path(named) if named else None)
+        chosen = named_file(path)
         if chosen is None:
             chosen = Path(_DEFAULT_FILE)
             if not chosen.is_file():

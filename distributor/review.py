@@ -17,7 +17,7 @@ from distributor.store import audit, contacts, deliverylog, lists, releases, wav
 from distributor.store.deliverylog import Attempt, Filter, Line, Member
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from datetime import datetime
     from pathlib import Path
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from distributor.store.audit import Entry
     from distributor.store.database import Database
 
-__all__ = ["Attempt", "Filter", "Line", "Member", "Preview", "ReleaseView", "Review", "WaveView"]
+__all__ = ["Attempt", "Line", "Member", "Preview", "ReleaseView", "Review", "WaveView"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,7 @@ class ReleaseView:
 class Preview:
     """One mail as it would leave: its final bytes, and what a reader's program makes of them."""
 
+    ref: str
     data: bytes
     subject: str
     text: str
@@ -181,23 +182,29 @@ class Review:
                 templates=self._templates,
             )
         letter = Letter(compiled, version.sender, version.sender.address)
-        return _preview(letter, recipient, now=now, approved=approved)
+        data = letter.copy_for(recipient, reference=_SAMPLE_REFERENCE, date=now)
+        text, html = decoded_parts(data)
+        return Preview(version.ref, data, subject_of(data), text, html, approved)
 
-    def log(self, ref: str, wanted: Filter) -> Iterator[Line]:
-        """One line per delivery of a release, oldest first, streamed.
+    def log(
+        self,
+        ref: str,
+        *,
+        states: Collection[DeliveryState] = (),
+        outlet: str | None = None,
+    ) -> Iterator[Line]:
+        """One line per delivery of a release, oldest first, streamed; no states means every one.
 
         Raises:
             NotFound: There is no such release.
 
         """
+        wanted = Filter(next(iter(states)) if len(states) == 1 else None, outlet)
         with self._database.read() as tx:
             release_id = releases.find_release(tx, ref)
-            yield from deliverylog.lines(tx, release_id, wanted)
-
-    def changes(self, ref: str, since: datetime) -> list[Line]:
-        """Deliveries whose state changed at or after an instant: what ``--follow`` shows."""
-        with self._database.read() as tx:
-            return deliverylog.changed_since(tx, releases.find_release(tx, ref), since)
+            for line in deliverylog.lines(tx, release_id, wanted):
+                if not states or line.state in states:
+                    yield line
 
     def attempts(self, ref: str, address: str) -> list[tuple[Line, list[Attempt]]]:
         """Every delivery of a release to one address, with its attempts.
@@ -249,9 +256,3 @@ def _recipient(tx: Connection, address: str) -> Recipient:
         contact.given_name,
         contact.outlet,
     )
-
-
-def _preview(letter: Letter, recipient: Recipient, *, now: datetime, approved: bool) -> Preview:
-    data = letter.copy_for(recipient, reference=_SAMPLE_REFERENCE, date=now)
-    text, html = decoded_parts(data)
-    return Preview(data, subject_of(data), text, html, approved)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import typer
@@ -12,28 +13,52 @@ app = typer.Typer(help="The database's tables.", no_args_is_help=True)
 
 
 def init(ctx: typer.Context) -> None:
-    """Write config.toml and make the database here; what is there already is kept.
+    """Write config.toml and make the database here.
+
+    What is there already is kept.
 
     Example: mkdir desk && cd desk && distributor init
     """
     from distributor.cli.output import say
-    from distributor.config import initial_config
+    from distributor.config import named_file
 
-    path = Path(ctx.find_root().params.get("config") or "config.toml")
+    chosen = ctx.find_root().params.get("config")
+    path = (named_file(Path(chosen) if chosen else None) or Path("config.toml")).expanduser()
     if path.exists():
         say(f"{path} is there already and is kept.")
     else:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(initial_config(), encoding="utf-8")
-        path.chmod(0o600)
+        _write_config(path)
         say(f"{path} written. Set [sender] address and [relay] host in it.")
     _upgrade(ctx)
     say("Next: distributor doctor")
 
 
+def _write_config(path: Path) -> None:
+    """A new file for its owner alone: a password may come to stand in it.
+
+    Raises:
+        ConfigError: It cannot be written there.
+
+    """
+    from distributor.config import initial_config
+    from distributor.errors import ConfigError
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        private = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(private, "w", encoding="utf-8") as file:
+            file.write(initial_config())
+    except OSError as error:
+        msg = f"{path} cannot be written: {error.strerror}."
+        remedy = "Choose another folder, or: distributor --config FILE init"
+        raise ConfigError(msg, remedy=remedy) from error
+
+
 @app.command()
 def upgrade(ctx: typer.Context) -> None:
-    """Make the tables, or bring them to this version. Back the database up first.
+    """Make the tables, or bring them to this version.
+
+    Back the database up first.
 
     Example: distributor db upgrade
     """

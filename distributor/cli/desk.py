@@ -25,17 +25,18 @@ def settle(
     ref: Annotated[str, typer.Argument(metavar="REF", help="The release, such as R-7.")],
     words: Annotated[
         list[str],
-        typer.Argument(metavar="[ADDRESS] sent|resend|never", help="An address unless --all."),
+        typer.Argument(metavar="[ADDRESS] DECISION", help="sent, resend or never."),
     ],
     everyone: Annotated[bool, typer.Option("--all", help="Every uncertain delivery.")] = False,
 ) -> None:
-    """Decide deliveries whose answer was lost: they were sent, go again, or never will.
+    """Decide deliveries whose answer was lost.
 
-    A resend is the same mail byte for byte, with the same Message-ID.
+    sent: it arrived. resend: the same mail again, byte for byte. never: leave it.
 
     Example: distributor settle R-7 jane@herald.example resend
     """
     from distributor.cli.output import say
+    from distributor.cli.reading import show_counts
     from distributor.desk.waves import Decision
 
     address, word = _split(words, everyone=everyone)
@@ -47,7 +48,10 @@ def settle(
             by=app.operator,
             now=app.clock.now(),
         )
+        view = app.review.release(ref)
     say(f"{settled} settled: {word.value}.")
+    for item in view.waves:
+        show_counts(item)
 
 
 def _split(words: list[str], *, everyone: bool) -> tuple[str | None, Choice]:
@@ -96,7 +100,9 @@ def show(
                 entry.actor,
                 entry.action,
                 entry.subject,
-                ", ".join(f"{key} {value}" for key, value in entry.facts.items() if value),
+                ", ".join(
+                    f"{key} {value}" for key, value in entry.facts.items() if value is not None
+                ),
             )
             for entry in entries
         ],

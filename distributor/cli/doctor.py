@@ -8,6 +8,8 @@ import typer
 
 from distributor.cli.session import settings_of
 
+_INDENT = 24
+
 
 def doctor(
     ctx: typer.Context,
@@ -25,7 +27,7 @@ def doctor(
 
     from distributor.app import relay_of
     from distributor.checks import examine
-    from distributor.cli.output import console, emit_json
+    from distributor.cli.output import emit_json, say_field
 
     settings = settings_of(ctx)
     found = asyncio.run(examine(settings, relay_of(settings)))
@@ -34,12 +36,9 @@ def doctor(
     else:
         for check in found:
             colour = {"ok": "green", "warning": "yellow", "error": "bold red"}[check.verdict]
-            console.print(
-                Text.assemble(
-                    (f"{check.verdict:<8}", colour), (f"{check.name:<14}", "bold"), check.says
-                ),
-            )
+            head = Text.assemble((f"{check.verdict:<9}", colour), (check.name, "bold"))
+            say_field(head, check.says, width=_INDENT)
             if check.remedy:
-                console.print(Text(f"{'':<22}{check.remedy}"))
+                say_field("", check.remedy, width=_INDENT)
     if any(check.verdict == "error" for check in found):
         raise typer.Exit(1)

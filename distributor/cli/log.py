@@ -32,6 +32,7 @@ _COLUMNS = (
 )
 #: Pause between two looks of --follow, in seconds.
 _FOLLOW_S = 0.5
+_INDENT = 4
 
 
 def log(
@@ -39,13 +40,19 @@ def log(
     ref: Annotated[str, typer.Argument(metavar="REF", help="The release, such as R-7.")],
     address: Annotated[
         str | None,
-        typer.Argument(metavar="[ADDRESS]", help="Only this address, with its attempts."),
+        typer.Argument(metavar="ADDRESS", help="Only this address, with its attempts."),
     ] = None,
     state: Annotated[
-        str | None,
-        typer.Option(help="Only this state: accepted, refused, deferred, uncertain …"),
+        list[str] | None,
+        typer.Option(
+            metavar="STATE",
+            help="Only these states, such as accepted, or refused,deferred; may repeat.",
+        ),
     ] = None,
-    outlet: Annotated[str | None, typer.Option(help="Only this outlet.")] = None,
+    outlet: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Only this outlet."),
+    ] = None,
     as_csv: Annotated[
         bool, typer.Option("--csv", help="Print CSV, safe for spreadsheets.")
     ] = False,
@@ -59,32 +66,39 @@ def log(
 
     Example: distributor log R-7 --state refused
     """
-    from distributor.review import Filter
-
     if sum((as_csv, as_json, follow)) > 1:
         msg = "choose one of --csv, --json and --follow"
         raise typer.BadParameter(msg)
+    if (follow or address is not None) and (state or outlet is not None):
+        msg = "--state and --outlet choose lines of the whole log: leave out ADDRESS and --follow"
+        raise typer.BadParameter(msg)
+    if address is not None and (as_csv or follow):
+        msg = "the attempts of one address are shown as text or with --json"
+        raise typer.BadParameter(msg)
+    states = _states(state or [])
     with opened(ctx) as app:
         if follow:
             _follow(app, ref)
         elif address is not None:
             _show_address(app, ref, address, as_json=as_json)
         else:
-            lines = app.review.log(ref, Filter(_state(state), outlet))
+            lines = app.review.log(ref, states=states, outlet=outlet)
             _show_lines(app, ref, lines, as_csv=as_csv, as_json=as_json)
 
 
-def _state(word: str | None) -> DeliveryState | None:
+def _states(words: Iterable[str]) -> frozenset[DeliveryState]:
+    """The states named, each option one or several with commas between."""
     from distributor.core.states import DeliveryState
 
-    if word is None:
-        return None
-    try:
-        return DeliveryState(word)
-    except ValueError as error:
-        states = ", ".join(DeliveryState)
-        msg = f"{word} is not a state of a delivery: {states}"
-        raise typer.BadParameter(msg) from error
+    found: set[DeliveryState] = set()
+    for word in ",".join(words).split(",") if words else ():
+        try:
+            found.add(DeliveryState(word.strip().lower()))
+        except ValueError as error:
+            states = ", ".join(DeliveryState)
+            msg = f"{word!r} is not a state of a delivery: {states}"
+            raise typer.BadParameter(msg) from error
+    return frozenset(found)
 
 
 def _record(line: Line) -> dict[str, object]:
@@ -126,17 +140,29 @@ def _show_lines(
             line.address,
             line.outlet,
             state_text(line.state.value),
-            str(line.code or ""),
-            line.reply or "",
             brief(line.at, zone),
+            _answer(line),
         )
         for line in lines
     ]
     if not rows:
         _say_why_empty(app, ref)
         return
-    print_table(("ADDRESS", "OUTLET", "STATE", "CODE", "REPLY", "AT"), rows)
-    say(f"{len(rows)} deliveries. Attempts of one: distributor log {ref} ADDRESS")
+    print_table(("ADDRESS", "OUTLET", "STATE", "AT", "REPLY"), rows)
+    deliveries = "1 delivery" if len(rows) == 1 else f"{len(rows)} deliveries"
+    say(f"{deliveries}. All attempts of one: distributor log {ref} ADDRESS")
+
+
+def _answer(line: Line) -> Text:
+    """What the server said: all of it unless the mail was accepted and the line is full."""
+    from rich.text import Text
+
+    from distributor.core.states import DeliveryState
+
+    said = f"{line.code or ''} {line.reply or ''}".strip()
+    if not said and line.state is DeliveryState.UNCERTAIN:
+        said = "the answer was lost"
+    return Text(said, overflow="ellipsis" if line.state is DeliveryState.ACCEPTED else None)
 
 
 def _say_why_empty(app: App, ref: str) -> None:
@@ -167,7 +193,7 @@ def _write_csv(lines: Iterable[Line]) -> None:
 
 
 def _show_address(app: App, ref: str, address: str, *, as_json: bool) -> None:
-    from distributor.cli.output import emit_json, say, state_text
+    from distributor.cli.output import emit_json, say, say_field, state_text
     from distributor.cli.reading import moment
 
     found = app.review.attempts(ref, address)
@@ -176,17 +202,19 @@ def _show_address(app: App, ref: str, address: str, *, as_json: bool) -> None:
         return
     zone = app.settings.desk.zone
     for line, tries in found:
-        say((line.address, "bold"), "  ", state_text(line.state.value), f"  {line.reply or ''}")
-        say(f"{line.name or '–'}, {line.outlet or '–'}, Message-ID {line.message_id}")
+        say((line.address, "bold"), "  ", state_text(line.state.value))
+        say(", ".join(part for part in (line.name, line.outlet) if part) or "–")
+        say(f"Message-ID {line.message_id}")
         for attempt in tries:
-            say(f"  {moment(attempt.started_at, zone)}: {_told(attempt)}")
+            say(f"  {moment(attempt.started_at, zone)}")
+            say_field("", _told(attempt), width=_INDENT)
         if not tries:
             say("  Nothing was tried yet.")
 
 
 def _told(attempt: Attempt) -> str:
     took_s = (attempt.ended_at - attempt.started_at).total_seconds()
-    said = f"{attempt.code or 'no'} {attempt.reply or 'reply'}"
+    said = f"{attempt.code or ''} {attempt.reply or ''}".strip() or "no reply"
     late = ", after its worker had lost the claim" if attempt.late else ""
     return f"{attempt.outcome} at {attempt.phase}: {said} ({took_s:.3f} s{late})"
 
@@ -205,9 +233,9 @@ def _follow(app: App, ref: str) -> None:
         before = ""
         while True:
             item = app.review.release(ref).waves[-1]
-            shown = _progress(app, ref, item)
+            shown = _progress(item)
             if console.is_terminal:
-                live.update(shown, refresh=True)
+                live.update(_clocked(app, item, shown), refresh=True)
             elif shown.plain != before:
                 say(shown.plain.replace("\n", "  "))
                 before = shown.plain
@@ -217,24 +245,47 @@ def _follow(app: App, ref: str) -> None:
     show_counts(item)
 
 
-def _progress(app: App, ref: str, item: WaveView) -> Text:
+def _progress(item: WaveView) -> Text:
+    """State and numbers: what changes only when something happens."""
     from rich.text import Text
 
     from distributor.cli.output import state_text
-    from distributor.cli.reading import moment
 
     wave = item.wave
-    text = Text.assemble((ref, "bold"), "  ", state_text(wave.state.value))
+    text = Text.assemble((wave.ref, "bold"), "  ", state_text(wave.state.value))
     if wave.reason:
         text.append(f" ({wave.reason.value})")
-    left_s = (wave.send_at - app.clock.now()).total_seconds()
-    if left_s > 0:
-        zone = app.settings.desk.zone
-        text.append(f"  leaves in {left_s:.0f} s, at {moment(wave.send_at, zone)}")
     if wave.recipients is not None:
         states = ", ".join(f"{number} {state.value}" for state, number in item.counts.items())
         text.append(f"\n{wave.recipients} recipients: {states}")
     return text
+
+
+def _clocked(app: App, item: WaveView, shown: Text) -> Text:
+    """The progress with what moves by the second: the countdown, and whether anybody works."""
+    from distributor.cli.reading import moment
+
+    now = app.clock.now()
+    text = shown.copy()
+    left_s = (item.wave.send_at - now).total_seconds()
+    if left_s > 0:
+        at = moment(item.wave.send_at, app.settings.desk.zone)
+        text.append(f"\nleaves in {_span(left_s)}, at {at}")
+    if not app.review.workers_alive(now, within_s=app.settings.worker.lease_s):
+        text.append("\nNo worker is running. Start one: distributor run", style="yellow")
+    return text
+
+
+def _span(seconds: float) -> str:
+    """A length of time as a countdown shows it: ``1 d 02:03:04``, ``03:04`` or ``4 s``."""
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    if days:
+        return f"{days} d {hour:02}:{minute:02}:{second:02}"
+    if hours:
+        return f"{hour:02}:{minute:02}:{second:02}"
+    return f"{minute:02}:{second:02}" if minutes else f"{second} s"
 
 
 if TYPE_CHECKING:

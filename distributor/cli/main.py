@@ -5,9 +5,10 @@ Exit: 0 done, 1 refused with a reason on stderr, 2 usage.
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -22,9 +23,10 @@ from distributor.cli import (
     log,
     release,
     suppressions,
+    wave,
     worker,
 )
-from distributor.errors import DistributorError
+from distributor.errors import DistributorError, InputError
 
 app = typer.Typer(
     name="distributor",
@@ -35,6 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+release.app.add_typer(wave.app)
 app.add_typer(release.app, name="release")
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(lists.app, name="lists")
@@ -61,6 +64,7 @@ def settings(
     config: Annotated[
         Path | None,
         typer.Option(
+            metavar="FILE",
             help="The configuration file; else $DISTRIBUTOR_CONFIG, else ./config.toml.",
             show_default=False,
         ),
@@ -76,24 +80,29 @@ def settings(
 
 def main() -> None:
     """Run the command line; a refusal is one line with its remedy, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a dash must not stop a release.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except DistributorError as error:
-        _explain(error)
-        sys.exit(1)
-    except BrokenPipeError:
-        # The reader (head, less) has seen enough.
-        sys.stderr.close()
-        sys.exit(0)
+        _refuse(error)
+    except OSError as error:
+        _refuse(_unreachable(error))
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _explain(error: DistributorError) -> None:
-    from rich.text import Text
+def _refuse(error: DistributorError) -> NoReturn:
+    from distributor.cli.output import explain
 
-    from distributor.cli.output import errors
+    explain(error)
+    sys.exit(1)
 
-    errors.print(Text.assemble(("refused: ", "bold red"), str(error)))
-    if error.remedy:
-        errors.print(Text(f"  {error.remedy}"))
+
+def _unreachable(error: OSError) -> DistributorError:
+    """A file or folder of this machine that cannot be used, in our words."""
+    where = error.filename or "this machine"
+    remedy = "Mend its permissions, or name another place."
+    return InputError(f"{where} cannot be used: {error.strerror or error}.", remedy=remedy)

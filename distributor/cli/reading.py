@@ -6,19 +6,24 @@ import textwrap
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from distributor.cli.output import console, print_table, say, state_text
+from distributor.cli.output import console, print_table, say, say_field, state_text
 from distributor.core.model import EmbargoState
-from distributor.core.states import WaveState
+from distributor.core.states import DeliveryState, VersionState, WaveState
 from distributor.core.timing import describe
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from distributor.core.model import Draft, Embargo
+    from distributor.core.model import Draft, Embargo, Version
     from distributor.review import ReleaseView, WaveView
 
 _OVER = frozenset({WaveState.FINISHED, WaveState.CANCELLED})
 _EXCERPT = 400
+_FIELD = 13
+
+#: The server took the mail; what a return said later is told apart.
+_ARRIVED = frozenset({DeliveryState.ACCEPTED})
+_WAITING = frozenset({DeliveryState.QUEUED, DeliveryState.SENDING})
 
 
 def moment(at: datetime, zone: str) -> str:
@@ -27,8 +32,8 @@ def moment(at: datetime, zone: str) -> str:
 
 
 def brief(at: datetime, zone: str) -> str:
-    """An instant for a table: date and minute of the zone's clocks."""
-    return at.astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M")
+    """An instant for a table: date and minute of the zone's clocks, and the zone's name then."""
+    return at.astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M %Z")
 
 
 def embargo_text(embargo: Embargo) -> str:
@@ -42,7 +47,19 @@ def embargo_text(embargo: Embargo) -> str:
             at, local = embargo.at, embargo.local
             return moment(at, local.zone) if at and local else ""
         case EmbargoState.UNCLEAR:
-            return f"UNCLEAR: “{embargo.text}”. {' '.join(embargo.doubts)}"
+            words = "” … “".join((embargo.text or "").splitlines())
+            return f"UNCLEAR: “{words}”. {' '.join(embargo.doubts)}"
+
+
+def next_step(version: Version) -> str:
+    """What a person does next with a version that nothing is planned for."""
+    ref = version.ref
+    if version.draft.embargo.state is EmbargoState.UNCLEAR:
+        example = "2026-12-01 00:01 Europe/London"
+        return f'State the embargo: distributor release edit {ref} --embargo "{example}"'
+    if version.state is VersionState.APPROVED:
+        return f"Next: distributor release schedule {ref} --list NAME"
+    return f"Next: distributor release approve {ref}"
 
 
 def show_draft(draft: Draft) -> None:
@@ -69,7 +86,7 @@ def show_draft(draft: Draft) -> None:
 
 
 def _field(name: str, value: str | None) -> None:
-    say((f"{name:<12}", "bold"), value or "–")
+    say_field(name, value, width=_FIELD)
 
 
 def due_text(view: ReleaseView, zone: str) -> str:
@@ -83,22 +100,23 @@ def due_text(view: ReleaseView, zone: str) -> str:
 def show_release(view: ReleaseView, zone: str) -> None:
     """Print a release with its waves and their numbers."""
     version = view.version
-    say(
-        (version.ref, "bold"),
-        f"  version {version.number} ({version.state})  ",
-        state_text(view.state),
-    )
+    edition = f"  version {version.number}"
+    if view.state != version.state:
+        edition += f" ({version.state})"
+    say((version.ref, "bold"), "  ", state_text(view.state), edition)
     show_draft(version.draft)
     sender = version.sender
     _field("From", f"{sender.name} <{sender.address}>")
     _field("Reply-To", sender.reply_to)
-    if version.seal:
+    if version.approved_at:
+        _field("Approved", moment(version.approved_at, zone))
         _field("Seal", version.seal)
     for item in view.waves:
         console.print()
         _show_wave(item, zone)
-    if not view.waves:
-        say(f"Not scheduled. Next: distributor release schedule {version.ref} --list NAME")
+    if not any(item.wave.version_id == version.id for item in view.waves):
+        console.print()
+        say(next_step(version))
 
 
 def _show_wave(item: WaveView, zone: str) -> None:
@@ -114,6 +132,8 @@ def _show_wave(item: WaveView, zone: str) -> None:
     if wave.first_mail_at is not None:
         late_s = (wave.first_mail_at - wave.send_at).total_seconds()
         _field("First mail", f"{late_s:.3f} s after the send time")
+    if wave.finished_at is not None:
+        _field("Finished", moment(wave.finished_at, zone))
     show_counts(item)
 
 
@@ -121,14 +141,28 @@ def show_counts(item: WaveView) -> None:
     """Print the exact numbers of a wave: states, their sum, and the audience they add up to."""
     wave = item.wave
     if wave.recipients is None:
-        say(f"The audience is sealed shortly before it leaves ({wave.state.value}).")
+        if wave.state in _OVER:
+            say("Nothing had left.")
+        else:
+            say(f"The audience is sealed shortly before it leaves: {wave.ref} is {wave.state}.")
         return
     rows = [(state_text(state.value), f"{number:>7}") for state, number in item.counts.items()]
-    print_table(("STATE", "NUMBER"), rows)
+    print_table(("STATE", " NUMBER"), rows)
     total = sum(item.counts.values())
-    say(f"{total} of {wave.recipients} recipients; {wave.exclusions} excluded.")
+    excluded = f"; {wave.exclusions} more excluded" if wave.exclusions else ""
+    say(f"{total} of {wave.recipients} recipients accounted for{excluded}.")
+    _say_who_did_not(item)
     if item.unsettled and wave.state in _OVER:
         say(
             (f"{item.unsettled} unsettled. ", "bold magenta"),
             f"Decide: distributor settle {wave.ref} --all sent|resend|never",
         )
+
+
+def _say_who_did_not(item: WaveView) -> None:
+    """Name the one command that shows who has not got it, and why."""
+    without = [state for state in item.counts if state not in _ARRIVED | _WAITING]
+    number = sum(item.counts[state] for state in without)
+    if number:
+        states = ",".join(state.value for state in without)
+        say(f"{number} not accepted: distributor log {item.wave.ref} --state {states}")

@@ -1,8 +1,7 @@
-"""Commands about a release: read, import, approve, schedule, hold, cancel and look."""
+"""Commands about a release's text: read, import, edit, approve, preview and look."""
 
 from __future__ import annotations
 
-import time
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,19 +11,32 @@ import typer
 from distributor.cli.session import opened, settings_of
 
 if TYPE_CHECKING:
-    from distributor.app import App
-    from distributor.core.model import Wave
-    from distributor.review import ReleaseView, WaveView
+    from distributor.core.model import Version
+    from distributor.desk.releases import Reading
+    from distributor.review import Preview, ReleaseView, WaveView
+    from distributor.settings import Desk
 
 app = typer.Typer(help="Releases: read, import, approve, schedule, stop.", no_args_is_help=True)
 
 Ref = Annotated[str, typer.Argument(metavar="REF", help="The release, such as R-7.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Zone = Annotated[
+    str | None,
+    typer.Option(metavar="ZONE", help="The desk's time zone; default: as configured."),
+]
+Language = Annotated[
+    str | None,
+    typer.Option(metavar="TAG", help="Its language, such as en or de-AT."),
+]
+From = Annotated[
+    str | None,
+    typer.Option("--from", metavar="NAME", help="Name shown as From."),
+]
+ReplyTo = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Address replies go to."),
+]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A plain-text file.")]
-
-#: How long hold and cancel wait for what is on the wire to settle, in seconds.
-_SETTLE_S = 15.0
-_LOOK_S = 0.1
 
 
 def _day(text: str) -> date:
@@ -43,7 +55,7 @@ def read(
         date | None,
         typer.Option(parser=_day, metavar="DATE", help="The day the desk got it; default today."),
     ] = None,
-    zone: Annotated[str | None, typer.Option(help="The desk's time zone; default config.")] = None,
+    zone: Zone = None,
     as_json: AsJson = False,
 ) -> None:
     """Show how a text would be read; nothing is stored.
@@ -53,10 +65,8 @@ def read(
     from distributor.cli.output import emit_json, print_findings
     from distributor.cli.reading import show_draft
     from distributor.core.draft import as_json as release_json
-    from distributor.desk.releases import read_text
 
-    zone, received = _reading_place(ctx, zone, received)
-    reading = read_text(file, received=received, zone=zone)
+    reading = _reading(file, settings_of(ctx).desk, zone, received)
     if as_json:
         emit_json(release_json(reading.draft, reading.findings))
         return
@@ -64,20 +74,18 @@ def read(
     print_findings(reading.findings)
 
 
-def _reading_place(
-    ctx: typer.Context,
-    zone: str | None,
-    received: date | None,
-) -> tuple[str, date]:
-    """The zone and day that complete what a text leaves out."""
+def _reading(file: Path, desk: Desk, zone: str | None, received: date | None) -> Reading:
+    """Read a file; the desk's zone, today and the desk's language complete what it leaves out."""
     from zoneinfo import ZoneInfo
 
     from distributor.clock import GuardedClock
     from distributor.core.timing import find_zone
+    from distributor.desk.releases import read_text
 
-    zone = zone or settings_of(ctx).desk.zone
+    zone = zone or desk.zone
     find_zone(zone)
-    return zone, received or GuardedClock().now().astimezone(ZoneInfo(zone)).date()
+    received = received or GuardedClock().now().astimezone(ZoneInfo(zone)).date()
+    return read_text(file, received=received, zone=zone, language=desk.language)
 
 
 @app.command("import")
@@ -91,26 +99,24 @@ def import_(
             help='"2026-12-01 00:01 Europe/London", "immediate" or "none"; else as the text says.',
         ),
     ] = None,
-    language: Annotated[str | None, typer.Option(help="Its language, such as en.")] = None,
-    sender: Annotated[str | None, typer.Option("--from", help="Name shown as From.")] = None,
-    reply_to: Annotated[str | None, typer.Option(help="Address replies go to.")] = None,
+    language: Language = None,
+    sender: From = None,
+    reply_to: ReplyTo = None,
     received: Annotated[
         date | None,
         typer.Option(parser=_day, metavar="DATE", help="The day the desk got it; default today."),
     ] = None,
-    zone: Annotated[str | None, typer.Option(help="The desk's time zone; default config.")] = None,
+    zone: Zone = None,
     as_json: AsJson = False,
 ) -> None:
     """Store a text as a new release, a draft until it is approved.
 
     Example: distributor release import story.txt --embargo "2026-12-01 00:01 Europe/London"
     """
-    from distributor.cli.output import emit_json, print_findings, say
-    from distributor.cli.reading import embargo_text
-    from distributor.desk.releases import read_text
+    from distributor.cli.output import emit_json, print_findings
+    from distributor.core.draft import embargo_as_json
 
-    zone, received = _reading_place(ctx, zone, received)
-    reading = read_text(file, received=received, zone=zone)
+    reading = _reading(file, settings_of(ctx).desk, zone, received)
     with opened(ctx) as application:
         version = application.releases.bring_in(
             reading,
@@ -122,11 +128,19 @@ def import_(
         )
     print_findings(reading.findings)
     if as_json:
-        emit_json({"ref": version.ref, "version": version.number})
+        embargo_read = embargo_as_json(version.draft.embargo)
+        emit_json({"ref": version.ref, "version": version.number, "embargo": embargo_read})
         return
-    say((version.ref, "bold"), f"  {version.draft.headline}")
+    _show_stored(version)
+
+
+def _show_stored(version: Version) -> None:
+    from distributor.cli.output import say
+    from distributor.cli.reading import embargo_text, next_step
+
+    say((version.ref, "bold"), f"  version {version.number}  {version.draft.headline}")
     say(f"Embargo: {embargo_text(version.draft.embargo)}")
-    say(f"Next: distributor release approve {version.ref}")
+    say(next_step(version))
 
 
 @app.command("list")
@@ -163,7 +177,7 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 @app.command()
 def show(ctx: typer.Context, ref: Ref, as_json: AsJson = False) -> None:
-    """Show a release: its text, its embargo, its waves and their numbers.
+    """Show a release: text, embargo, waves and their numbers.
 
     Example: distributor release show R-7
     """
@@ -221,17 +235,18 @@ def edit(
         str | None,
         typer.Option(metavar="WHEN", help='"2026-12-01 00:01 Europe/London", immediate or none.'),
     ] = None,
-    headline: Annotated[str | None, typer.Option(help="Another headline.")] = None,
-    language: Annotated[str | None, typer.Option(help="Its language, such as en.")] = None,
-    sender: Annotated[str | None, typer.Option("--from", help="Name shown as From.")] = None,
-    reply_to: Annotated[str | None, typer.Option(help="Address replies go to.")] = None,
+    headline: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Another headline."),
+    ] = None,
+    language: Language = None,
+    sender: From = None,
+    reply_to: ReplyTo = None,
 ) -> None:
-    """Change a release: a new version, which needs its own approval.
+    """Change a release: a new version, to be approved anew.
 
     Example: distributor release edit R-7 --embargo "2026-12-01 09:30 Europe/London"
     """
-    from distributor.cli.output import say
-    from distributor.cli.reading import embargo_text
     from distributor.desk.releases import Changes
 
     changes = Changes(embargo, headline, language, sender, reply_to)
@@ -245,14 +260,14 @@ def edit(
             by=application.operator,
             now=application.clock.now(),
         )
-    say((version.ref, "bold"), f"  version {version.number}  {version.draft.headline}")
-    say(f"Embargo: {embargo_text(version.draft.embargo)}")
-    say(f"Next: distributor release approve {version.ref}")
+    _show_stored(version)
 
 
 @app.command()
 def approve(ctx: typer.Context, ref: Ref) -> None:
-    """Approve the newest version: what is approved is what is sent, byte for byte.
+    """Approve the newest version.
+
+    What is approved is what is sent; any later edit needs its own approval.
 
     Example: distributor release approve R-7
     """
@@ -275,149 +290,10 @@ _CLIPPED_FROM = 80_000
 
 
 def _warn_if_clipped(size: int) -> None:
-    from distributor.cli.output import errors
+    from distributor.cli.output import warn
 
     if size > _CLIPPED_FROM:
-        errors.print(f"warning: the HTML is {size} bytes; Gmail cuts mails off at about 102400")
-
-
-@app.command()
-def schedule(
-    ctx: typer.Context,
-    ref: Ref,
-    lists: Annotated[list[str], typer.Option("--list", help="A list to send to; may repeat.")],
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(help="A list whose members are left out; may repeat."),
-    ] = None,
-    at: Annotated[
-        str | None,
-        typer.Option(metavar="WHEN", help='"2026-12-01 09:30", or now; default: at the embargo.'),
-    ] = None,
-    zone: Annotated[str | None, typer.Option(help="The zone of --at.")] = None,
-) -> None:
-    """Plan the distribution of an approved release; the worker does the rest.
-
-    Example: distributor release schedule R-7 --list "UK health" --exclude competitors
-    """
-    from distributor.cli.output import say
-    from distributor.cli.reading import moment
-    from distributor.desk.waves import Target
-
-    with opened(ctx) as application:
-        planned = application.waves.schedule(
-            ref,
-            Target(lists, exclude or (), at, zone),
-            by=application.operator,
-            now=application.clock.now(),
-        )
-        embargo = application.review.release(ref).version.draft.embargo
-        shown_zone = embargo.local.zone if embargo.local else application.settings.desk.zone
-        alive = application.review.workers_alive(
-            application.clock.now(),
-            within_s=application.settings.worker.lease_s,
-        )
-    say((planned.wave.ref, "bold"), f"  leaves at {moment(planned.wave.send_at, shown_zone)}")
-    say(f"Today's audience: {planned.recipients} recipients, {planned.exclusions} excluded.")
-    if not alive:
-        say(("No worker is running. ", "yellow"), "Start one: distributor run")
-    say(f"Watch it: distributor log {planned.wave.ref} --follow")
-
-
-@app.command()
-def unschedule(ctx: typer.Context, ref: Ref) -> None:
-    """Take back a distribution that has not begun.
-
-    Example: distributor release unschedule R-7
-    """
-    from distributor.cli.output import say
-
-    with opened(ctx) as application:
-        wave = application.waves.unschedule(
-            ref,
-            by=application.operator,
-            now=application.clock.now(),
-        )
-    say((wave.ref, "bold"), "  is not scheduled any more; nothing had left.")
-
-
-@app.command()
-def hold(ctx: typer.Context, ref: Ref) -> None:
-    """Stop a distribution for now: no mail starts later than a second after.
-
-    Example: distributor release hold R-7
-    """
-    from distributor.cli.output import say
-
-    with opened(ctx) as application:
-        wave = application.waves.hold(
-            ref,
-            by=application.operator,
-            now=application.clock.now(),
-        )
-        say((wave.ref, "bold"), "  held.")
-        _report_numbers(application, wave)
-    say(f"Go on: distributor release resume {wave.ref}")
-    say(f"Stop for good: distributor release cancel {wave.ref}")
-
-
-@app.command()
-def resume(
-    ctx: typer.Context,
-    ref: Ref,
-    waive: Annotated[
-        str | None,
-        typer.Option(metavar="REASON", help="The hold to waive by name: late, zone or restored."),
-    ] = None,
-) -> None:
-    """Let a held distribution go on.
-
-    Example: distributor release resume R-7 --waive late
-    """
-    from distributor.cli.output import say
-
-    with opened(ctx) as application:
-        wave = application.waves.resume(
-            ref,
-            waive=waive,
-            by=application.operator,
-            now=application.clock.now(),
-        )
-    say((wave.ref, "bold"), f"  goes on ({wave.state}).")
-
-
-@app.command()
-def cancel(ctx: typer.Context, ref: Ref) -> None:
-    """Stop for good what has not left, and say exactly what had.
-
-    Example: distributor release cancel R-7
-    """
-    from distributor.cli.output import say
-
-    with opened(ctx) as application:
-        wave = application.waves.cancel(
-            ref,
-            by=application.operator,
-            now=application.clock.now(),
-        )
-        say((wave.ref, "bold"), "  cancelled: what has not left stays here.")
-        _report_numbers(application, wave)
-
-
-def _report_numbers(application: App, wave: Wave) -> None:
-    """Wait until nothing is on the wire any more, then say the exact numbers (I7)."""
-    from distributor.cli.output import errors
-    from distributor.cli.reading import show_counts
-
-    view = application.review.wave(wave.id)
-    for _ in range(int(_SETTLE_S / _LOOK_S)):
-        if view.settled:
-            break
-        time.sleep(_LOOK_S)
-        view = application.review.wave(wave.id)
-    show_counts(view)
-    if not view.settled:
-        errors.print("warning: a worker still holds some; look again: distributor release show")
+        warn(f"the HTML has {size} bytes; Gmail cuts mails off at about 102400")
 
 
 @app.command()
@@ -465,7 +341,7 @@ def preview(
     ] = None,
     out: Annotated[
         Path,
-        typer.Option(help="The folder to write REF.eml, REF.html and REF.txt to."),
+        typer.Option(metavar="DIR", help="The folder to write to; default: here."),
     ] = Path(),
 ) -> None:
     """Write the mail as it would leave, as .eml, .html and .txt.
@@ -476,12 +352,25 @@ def preview(
 
     with opened(ctx) as application:
         shown = application.review.preview(ref, address, now=application.clock.now())
-    out.mkdir(parents=True, exist_ok=True)
-    files = {"eml": shown.data, "html": shown.html.encode(), "txt": shown.text.encode()}
-    for suffix, content in files.items():
-        path = out / f"{ref}.{suffix}"
-        path.write_bytes(content)
+    for path in _written(shown, out):
         say(str(path))
     say(f"Subject: {shown.subject}")
     if not shown.approved:
-        say(("A draft: ", "yellow"), "not approved yet.")
+        say(("A draft: ", "yellow"), "not approved, so this is not yet what would leave.")
+
+
+def _written(shown: Preview, folder: Path) -> list[Path]:
+    """Write the mail's files; they hold embargoed text, so they are for their owner alone."""
+    from distributor.errors import Refused
+
+    files = {"eml": shown.data, "html": shown.html.encode(), "txt": shown.text.encode()}
+    paths = {folder / f"{shown.ref}.{suffix}": content for suffix, content in files.items()}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, content in paths.items():
+            path.touch(mode=0o600)
+            path.write_bytes(content)
+    except OSError as error:
+        msg = f"{error.filename or folder} cannot be written: {error.strerror}."
+        raise Refused(msg, remedy="Choose another folder: --out DIR") from error
+    return list(paths)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -100,7 +101,7 @@ class Waves:
             if not recipients:
                 raise _nobody(version, excluded)
             wave_id = waves.plan(tx, wave, Order(by, now))
-            return Scheduled(replace(wave, id=wave_id), recipients, excluded)
+            return Scheduled(replace(wave, id=wave_id), recipients, excluded.total())
 
         return self._database.write(work).result()
 
@@ -115,10 +116,9 @@ class Waves:
 
         def work(tx: Connection) -> Wave:
             wave = _pending(tx, ref)
-            begun = WaveState.SENDING in {wave.state, wave.resume_to}
-            if begun or wave.state is WaveState.STOPPING:
+            if has_begun(wave):
                 msg = f"{wave.ref} is being sent already."
-                raise Refused(msg, remedy=f"Stop it: distributor release cancel {wave.ref}")
+                raise Refused(msg, remedy=way_back(wave))
             waves.discard(tx, wave, Order(by, now))
             return wave
 
@@ -137,7 +137,10 @@ class Waves:
             wave = _pending(tx, ref)
             if wave.state not in HOLDABLE:
                 msg = f"{wave.ref} is {wave.state} already."
-                raise Refused(msg)
+                remedy = f"Go on: distributor release resume {wave.ref}"
+                if wave.state is WaveState.STOPPING:
+                    remedy = f"Its numbers: distributor release show {wave.ref}"
+                raise Refused(msg, remedy=remedy)
             waves.hold(tx, wave, HoldReason.PERSON, Order(by, now))
             return waves.get(tx, wave.id)
 
@@ -203,14 +206,26 @@ class Waves:
         def work(tx: Connection) -> int:
             found = settling.uncertain(tx, releases.find_release(tx, ref), address)
             if not found:
-                who = address or "anybody"
-                msg = f"{ref} has no uncertain delivery to {who}."
-                raise NotFound(msg, remedy=f"distributor log {ref} --state uncertain")
+                to = f" to {address}" if address else ""
+                msg = f"{ref} has no uncertain delivery{to}."
+                raise NotFound(msg, remedy=f"See what it has: distributor log {ref}")
             for wave_id, ids in found.items():
                 _decide(tx, waves.get(tx, wave_id), ids, decision, Order(by, now))
             return sum(len(ids) for ids in found.values())
 
         return self._database.write(work).result()
+
+
+def has_begun(wave: Wave) -> bool:
+    """Whether some of it may have left, so that only stopping is possible, not taking back."""
+    return wave.state is WaveState.STOPPING or WaveState.SENDING in {wave.state, wave.resume_to}
+
+
+def way_back(wave: Wave) -> str:
+    """What a person orders to be free of a wave that is not over."""
+    if has_begun(wave):
+        return f"Wait until it is over, or: distributor release cancel {wave.ref}"
+    return f"First: distributor release unschedule {wave.ref}"
 
 
 def _decide(tx: Connection, wave: Wave, ids: list[int], decision: Decision, order: Order) -> None:
@@ -230,14 +245,16 @@ def _approved(tx: Connection, ref: str) -> Version:
     pending = waves.pending_of(tx, number)
     if pending is not None:
         msg = f"{pending.ref} is scheduled already ({pending.state})."
-        raise Refused(msg, remedy=f"To change it: distributor release unschedule {pending.ref}")
+        raise Refused(msg, remedy=way_back(pending))
     version = releases.latest(tx, number)
     if version.state is not VersionState.APPROVED:
         msg = f"{version.ref} version {version.number} is a {version.state}, not approved."
         raise Refused(msg, remedy=f"First: distributor release approve {version.ref}")
     if waves.has_general(tx, version.id):
         msg = f"{version.ref} version {version.number} has been sent."
-        raise Refused(msg, remedy="A changed text is a new version: distributor release edit")
+        raise Refused(
+            msg, remedy=f"A changed text is a new version: distributor release edit {version.ref}"
+        )
     return version
 
 
@@ -250,7 +267,8 @@ def _send_at(version: Version, target: Target, now: datetime) -> datetime:
     else:
         _, at = parse_when(target.at, zone=target.zone)
         if at < now:
-            raise Refused("That time lies in the past.", remedy="State a later one, or --at now.")
+            msg = f"{target.at} lies in the past."
+            raise Refused(msg, remedy="State a later time, or --at now.")
     if embargo.at is not None and embargo.local is not None and at < embargo.at:
         until = describe(embargo.at, embargo.local.zone)
         msg = f"{version.ref} is embargoed until {until}: nothing leaves before that."
@@ -285,17 +303,26 @@ def _new_wave(version: Version, rule: AudienceRule, *, send_at: datetime) -> Wav
     )
 
 
-def _count(tx: Connection, wave: Wave, now: datetime) -> tuple[int, int]:
-    """Recipients and exclusions as they stand now."""
-    found = audiences.candidates(tx, wave.audience, version_id=wave.version_id, now=now)
-    reasons = [exclusion(candidate, wave.kind) is not None for candidate in found]
-    return reasons.count(False), reasons.count(True)
+def _count(tx: Connection, wave: Wave, now: datetime) -> tuple[int, Counter[str]]:
+    """Recipients, and exclusions by their reasons, as they stand now."""
+    recipients, excluded = 0, Counter[str]()
+    for candidate in audiences.candidates(tx, wave.audience, version_id=wave.version_id, now=now):
+        found = exclusion(candidate, wave.kind)
+        if found is None:
+            recipients += 1
+        else:
+            excluded[found.reason.value] += 1
+    return recipients, excluded
 
 
-def _nobody(version: Version, excluded: int) -> Refused:
+def _nobody(version: Version, excluded: Counter[str]) -> Refused:
     if excluded:
-        msg = f"Nobody would get {version.ref}: all {excluded} on these lists are excluded."
-        return Refused(msg, remedy="See why: distributor suppressions show")
+        total = sum(excluded.values())
+        reasons = ", ".join(f"{number} {reason}" for reason, number in excluded.items())
+        msg = (
+            f"Nobody would get {version.ref}: all {total} on these lists are excluded ({reasons})."
+        )
+        return Refused(msg, remedy="Choose other lists, or see: distributor suppressions show")
     msg = f"Nobody would get {version.ref}: these lists are empty."
     return Refused(msg, remedy="Fill one: distributor contacts import FILE --list NAME")
 
@@ -312,7 +339,7 @@ def _held(tx: Connection, ref: str) -> Wave:
     wave = _pending(tx, ref)
     if wave.state is not WaveState.HELD:
         msg = f"{wave.ref} is {wave.state}, not held."
-        raise Refused(msg)
+        raise Refused(msg, remedy=f"See it: distributor release show {wave.ref}")
     return wave
 
 
@@ -329,4 +356,4 @@ def _require_waived(wave: Wave, waive: str | None) -> None:
         raise Refused(msg, remedy=f"distributor release resume {wave.ref} --waive {wave.reason}")
     if waive is not None and waive != wave.reason:
         msg = f"{wave.ref} is held for another reason: {wave.reason}."
-        raise Refused(msg)
+        raise Refused(msg, remedy=f"Go on: distributor release resume {wave.ref}")
