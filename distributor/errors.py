@@ -15,6 +15,7 @@ and, where there is one, the remedy.
     ├── MessageError           a mail that must not leave
     │   └── TemplateError      a template that cannot be rendered
     ├── RelayError             the mail server or the way to it
+    ├── DemoFailed             the demo did not show what it promises
     └── StoreError             the database
         ├── StoreBusy          somebody else holds the database
         ├── StoreFull          the disk is full or read-only
@@ -95,6 +96,10 @@ class RelayError(DistributorError):
         super().__init__(message, remedy=remedy)
         self.code = code
         self.permanent = permanent
+
+
+class DemoFailed(DistributorError):
+    """The demo did not show what it promises."""
 
 
 class StoreError(DistributorError):
