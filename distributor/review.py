@@ -17,7 +17,7 @@ from distributor.store import audit, contacts, deliverylog, lists, releases, wav
 from distributor.store.deliverylog import Attempt, Filter, Line, Member
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from distributor.store.audit import Entry
     from distributor.store.database import Database
 
-__all__ = ["Attempt", "Line", "Member", "Preview", "ReleaseView", "Review", "WaveView"]
+__all__ = ["Attempt", "Filter", "Line", "Member", "Preview", "ReleaseView", "Review", "WaveView"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,25 +186,16 @@ class Review:
         text, html = decoded_parts(data)
         return Preview(version.ref, data, subject_of(data), text, html, approved)
 
-    def log(
-        self,
-        ref: str,
-        *,
-        states: Collection[DeliveryState] = (),
-        outlet: str | None = None,
-    ) -> Iterator[Line]:
-        """One line per delivery of a release, oldest first, streamed; no states means every one.
+    def log(self, ref: str, wanted: Filter) -> Iterator[Line]:
+        """One line per delivery of a release, oldest first, streamed.
 
         Raises:
             NotFound: There is no such release.
 
         """
-        wanted = Filter(next(iter(states)) if len(states) == 1 else None, outlet)
         with self._database.read() as tx:
             release_id = releases.find_release(tx, ref)
-            for line in deliverylog.lines(tx, release_id, wanted):
-                if not states or line.state in states:
-                    yield line
+            yield from deliverylog.lines(tx, release_id, wanted)
 
     def attempts(self, ref: str, address: str) -> list[tuple[Line, list[Attempt]]]:
         """Every delivery of a release to one address, with its attempts.

@@ -66,6 +66,8 @@ def log(
 
     Example: distributor log R-7 --state refused
     """
+    from distributor.review import Filter
+
     if sum((as_csv, as_json, follow)) > 1:
         msg = "choose one of --csv, --json and --follow"
         raise typer.BadParameter(msg)
@@ -82,7 +84,7 @@ def log(
         elif address is not None:
             _show_address(app, ref, address, as_json=as_json)
         else:
-            lines = app.review.log(ref, states=states, outlet=outlet)
+            lines = app.review.log(ref, Filter(states, outlet))
             _show_lines(app, ref, lines, as_csv=as_csv, as_json=as_json)
 
 

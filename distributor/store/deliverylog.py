@@ -11,7 +11,7 @@ from distributor.core.address import key_of
 from distributor.store.schema import attempts, deliveries, exclusions, versions, waves
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from datetime import datetime
 
     from sqlalchemy import Connection, Row, Select
@@ -23,9 +23,9 @@ _PAGE_ROWS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which lines are wanted; None asks for all."""
+    """Which lines are wanted; no states, and None for the outlet, ask for all."""
 
-    state: DeliveryState | None = None
+    states: Collection[DeliveryState] = ()
     outlet: str | None = None
 
 
@@ -86,8 +86,8 @@ def _lines(release: int) -> Select[Any]:
 def lines(tx: Connection, release: int, wanted: Filter) -> Iterator[Line]:
     """The release's deliveries in the order they were sealed, streamed."""
     query = _lines(release).execution_options(yield_per=_PAGE_ROWS)
-    if wanted.state is not None:
-        query = query.where(deliveries.c.state == wanted.state)
+    if wanted.states:
+        query = query.where(deliveries.c.state.in_(wanted.states))
     # Compared here: SQLite's lower() knows ASCII only, PostgreSQL's what its locale knows.
     outlet = None if wanted.outlet is None else wanted.outlet.casefold()
     for row in tx.execute(query):
