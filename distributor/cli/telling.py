@@ -30,7 +30,7 @@ _WIDEST: Final = 110
 #: From this width on, in characters, the log has room for the outlets.
 _ROOMY: Final = 100
 #: Where the columns of an answer begin at the latest: a line that is too long goes on below them.
-_COLUMNS: Final = 24
+_COLUMNS: Final = 28
 #: Lines of a mail that are shown.
 _MAIL_LINES: Final = 16
 _INDENT: Final = 2

@@ -207,7 +207,7 @@ class DemoFolder:
 
         """
         if self._keep is None:
-            self._path = Path(tempfile.mkdtemp(prefix="distributor-demo-"))
+            self._path = Path(tempfile.mkdtemp(prefix="distributor-"))
             return self._path
         self._path = self._keep.expanduser().absolute()
         if self._path.is_dir() and any(self._path.iterdir()):
