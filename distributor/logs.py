@@ -56,5 +56,6 @@ def set_up(level: str, form: str) -> None:
     logging.basicConfig(
         stream=_Unfailing(sys.stderr), level=logging.WARNING, format="%(message)s", force=True
     )
-    # The ticker warns when one of its ticks is still running: ticks never overlap on purpose.
-    logging.getLogger("apscheduler").setLevel(logging.ERROR)
+    # The ticks say themselves what failed; the ticker would add addresses out of a statement, and
+    # a warning for every tick that found the last one still running, which is on purpose.
+    logging.getLogger("apscheduler").setLevel(logging.CRITICAL)

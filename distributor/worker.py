@@ -82,13 +82,15 @@ class Worker:
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
 
-    async def run(self) -> None:
+    async def run(self) -> int:
         """Work until SIGTERM or SIGINT; what is on the wire is finished first.
+
+        Gives the exit code: 0, or :data:`DIED` when something unforeseen ended the work. Then
+        nothing is tidied up: the next worker puts it in order, as after any other death.
 
         Raises:
             MessageError: This Python builds mails that must not leave (start-up self-test).
             StoreError: The database cannot be used.
-            SystemExit: Something unforeseen ended the work; the next worker puts it in order.
 
         """
         loop = asyncio.get_running_loop()
@@ -105,15 +107,17 @@ class Worker:
         log.info("Worker started", action="worker_started", worker=self.id)
         try:
             settled = await self._dispatch.run()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it was, it ends here
             log.critical("Worker died", action="worker_died", of=culprits(error))
-            raise SystemExit(DIED) from error
+            self._flight.close()
+            return DIED
         finally:
             minding.cancel()
             self._scheduler.shutdown(wait=False)
         if settled:
             await asyncio.to_thread(self._deregister)
         log.info("Worker stopped", action="worker_stopped", worker=self.id, settled=settled)
+        return 0
 
     def _register(self, now: datetime) -> None:
         worker = workers.Worker(

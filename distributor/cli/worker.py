@@ -21,7 +21,8 @@ def worker(ctx: typer.Context) -> None:
 
     with opened(ctx) as app:
         set_up(app.settings.log.level, app.settings.log.format)
-        asyncio.run(Worker(app).run())
+        code = asyncio.run(Worker(app).run())
+    raise typer.Exit(code)
 
 
 def run(ctx: typer.Context) -> None:

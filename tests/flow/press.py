@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,7 +36,7 @@ from distributor.store.database import upgrade
 from distributor.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncGenerator, Callable, Generator
     from types import TracebackType
 
 #: Full-size versions of the long tests: DISTRIBUTOR-free name, so that the suite keeps it.
@@ -77,7 +78,7 @@ def config_text(port: int, **changes: Any) -> str:
         "database": {"url": "sqlite:///distributor.db"},
         "relay": {"host": "127.0.0.1", "port": port, "security": "none"},
         "sending": {},
-        "worker": {"state_dir": "state"},
+        "worker": {"state_dir": "state", "tick_s": 0.2},
         "log": {"format": "json"},
     }
     for name, value in changes.items():
@@ -176,8 +177,8 @@ class Press:
     def counts(self, ref: str) -> dict[str, int]:
         return {state.value: n for state, n in self.view(ref).counts.items() if n}
 
-    def log(self, ref: str, state: DeliveryState | None = None) -> list[Line]:
-        return list(self.app.review.log(ref, Filter(state=state)))
+    def log(self, ref: str, *states: DeliveryState) -> list[Line]:
+        return list(self.app.review.log(ref, Filter(states)))
 
     def is_finished(self, ref: str) -> bool:
         return self.view(ref).wave.state is WaveState.FINISHED
@@ -215,26 +216,44 @@ class Press:
         self.processes.append(process)
         return process
 
-    def work(self, until: Callable[[], bool], *, within_s: float = 30.0) -> list[str]:
-        """Run a worker in this process until ``until``; gives what asyncio complained about."""
+    @asynccontextmanager
+    async def working(self, *, kill: bool = False) -> AsyncGenerator[Worker]:
+        """Run a worker in this loop until left; asyncio must have nothing to complain about.
+
+        With ``kill`` the worker is cut down where it stands, as a crash would.
+        """
         complaints: list[str] = []
-
-        async def live() -> None:
-            loop = asyncio.get_running_loop()
-            loop.set_exception_handler(lambda _, context: complaints.append(context["message"]))
-            worker = Worker(self.app)
-            working = asyncio.create_task(worker.run())
-            try:
-                async with asyncio.timeout(within_s):
-                    while not working.done() and not await asyncio.to_thread(until):
-                        await asyncio.sleep(0.05)
-            finally:
-                if not working.done():
-                    os.kill(os.getpid(), signal.SIGTERM)
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: complaints.append(str(context)))
+        worker = Worker(self.app)
+        working = asyncio.create_task(worker.run())
+        try:
+            yield worker
+        finally:
+            if kill:
+                working.cancel()
+                await asyncio.wait({working})
+                worker._flight.close()
+            else:
+                worker._dispatch.stop()
                 await working
+            gc.collect()
+            await asyncio.sleep(0)
+        assert not complaints
 
-        asyncio.run(live())
-        return complaints
+    async def until(self, ready: Callable[[], bool], *, within_s: float = 30.0) -> None:
+        """Look until ``ready``, without standing in anybody's way."""
+        try:
+            async with asyncio.timeout(within_s):
+                while not await asyncio.to_thread(ready):  # noqa: ASYNC110 - rows make no event
+                    await asyncio.sleep(0.03)
+        except TimeoutError:
+            raise AssertionError(self.story()) from None
+
+    async def done(self, ref: str, *, within_s: float = 30.0) -> dict[str, int]:
+        """Wait until the wave is finished; gives its counts."""
+        await self.until(lambda: self.is_finished(ref), within_s=within_s)
+        return self.counts(ref)
 
 
 def outside() -> dict[str, str]:
@@ -314,7 +333,7 @@ class Receiver:
 
 
 @contextmanager
-def receiver(directory: Path, port: int = 0) -> Iterator[Receiver]:
+def receiver(directory: Path, port: int = 0) -> Generator[Receiver]:
     """Run ``python -m distributor.mail.sink`` as a process until left."""
     popen = subprocess.Popen(
         [
