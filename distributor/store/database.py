@@ -152,11 +152,11 @@ def upgrade(url: str, *, busy_timeout_s: float = 10.0) -> None:
 
 def _create_private(path: Path) -> None:
     """Make an empty file for its owner alone; SQLite gives its side files the same mode."""
+    if path.exists():
+        return
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    except FileExistsError:
-        return
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
     except OSError as error:
         msg = f"The database {path} cannot be made: {error.strerror}."
         raise StoreError(msg, remedy="Give its folder to this account, or name another.") from error
