@@ -200,6 +200,7 @@ class Waves:
 
         Raises:
             NotFound: No such release, or nothing uncertain there.
+            Refused: A cancelled wave would have to send again.
 
         """
 
@@ -230,6 +231,9 @@ def way_back(wave: Wave) -> str:
 
 def _decide(tx: Connection, wave: Wave, ids: list[int], decision: Decision, order: Order) -> None:
     if decision is Decision.RESEND:
+        if wave.state in {WaveState.STOPPING, WaveState.CANCELLED}:
+            msg = f"{wave.ref} was cancelled: nothing of it is sent any more."
+            raise Refused(msg, remedy="Settle it as sent or never.")
         if wave.state is WaveState.FINISHED:
             waves.move(tx, wave, WaveState.SENDING, order, action="resend")
         recovery.requeue(tx, wave.id, ids, now=order.at)
