@@ -21,7 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.flow.press import Press, receiver  # noqa: E402 - found by the line above
+from tests.flow.press import Press, receiver
 
 
 @dataclass(frozen=True)
