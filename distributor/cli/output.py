@@ -100,8 +100,9 @@ def warn(text: str) -> None:
 
 def explain(error: DistributorError) -> None:
     """Print why something was refused, and what a person can do about it, to stderr."""
-    errors.print(Text.assemble(("refused: ", "bold red"), visible(str(error))))
-    for line in (error.remedy or "").splitlines():
+    reason, *more = str(error).splitlines()
+    errors.print(Text.assemble(("refused: ", "bold red"), visible(reason)))
+    for line in [*more, *(error.remedy or "").splitlines()]:
         errors.print(Text(f"  {visible(line)}"))
 
 

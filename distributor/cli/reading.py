@@ -10,6 +10,7 @@ from distributor.cli.output import console, print_table, say, say_field, state_t
 from distributor.core.model import EmbargoState
 from distributor.core.states import DeliveryState, VersionState, WaveState
 from distributor.core.timing import describe
+from distributor.desk.releases import embargo_words
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -47,8 +48,7 @@ def embargo_text(embargo: Embargo) -> str:
             at, local = embargo.at, embargo.local
             return moment(at, local.zone) if at and local else ""
         case EmbargoState.UNCLEAR:
-            words = "” … “".join((embargo.text or "").splitlines())
-            return f"UNCLEAR: “{words}”. {' '.join(embargo.doubts)}"
+            return f"UNCLEAR: {embargo_words(embargo)}. {' '.join(embargo.doubts)}"
 
 
 def next_step(version: Version) -> str:

@@ -90,6 +90,11 @@ def stated_embargo(text: str, *, now: datetime) -> Embargo:
     return Embargo(EmbargoState.EMBARGOED, at, local, text)
 
 
+def embargo_words(embargo: Embargo) -> str:
+    """The wording as typed, in quotation marks, on one line wherever it stood in the text."""
+    return " … ".join(f"“{line}”" for line in (embargo.text or "").splitlines())
+
+
 class Releases:
     """Carries out orders; every one writes its audit row in the same transaction."""
 
@@ -228,7 +233,7 @@ def _agreed(read: Embargo, stated: str, now: datetime) -> Embargo:
     embargo = stated_embargo(stated, now=now)
     certain = read.state in {EmbargoState.EMBARGOED, EmbargoState.IMMEDIATE}
     if certain and (read.state, read.at) != (embargo.state, embargo.at):
-        msg = f"The text says “{read.text}”, the order says “{stated}”: they disagree."
+        msg = f"The text says {embargo_words(read)}, the order says “{stated}”: they disagree."
         raise EmbargoUnclear(msg, choices=_spellings(read))
     return embargo
 
@@ -293,7 +298,7 @@ def _require_approvable(version: Version, now: datetime) -> None:
         raise Refused(msg, remedy=f"Next: distributor release schedule {version.ref} --list NAME")
     if embargo.state is EmbargoState.UNCLEAR:
         doubts = " ".join(embargo.doubts)
-        msg = f"The embargo of {version.ref} is unclear: “{embargo.text}”. {doubts}"
+        msg = f"The embargo of {version.ref} is unclear: {embargo_words(embargo)}. {doubts}"
         remedy = (
             f'distributor release edit {version.ref} --embargo "2026-12-01 00:01 Europe/London"'
         )
