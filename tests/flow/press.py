@@ -22,7 +22,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from distributor.app import App, open_app
+from distributor.app import App, open_app, sending_policy
 from distributor.config import load
 from distributor.core.states import DeliveryState, WaveState
 from distributor.desk.contacts import Import
@@ -32,6 +32,7 @@ from distributor.intake.table import read_table
 from distributor.mail.sink import Received, read_record
 from distributor.review import Filter, Line, WaveView
 from distributor.settings import PREFIX
+from distributor.stages import preparing, scheduling
 from distributor.store.database import upgrade
 from distributor.worker import Worker
 
@@ -156,6 +157,12 @@ class Press:
         target = Target([list_name], at=None)
         self.app.waves.schedule(version.ref, target, by="tester", now=self.now())
         return version.ref
+
+    def seal(self, worker: str = "tester") -> None:
+        """Let planned waves become ready, without any worker."""
+        policy = sending_policy(self.app.settings)
+        scheduling.tick(self.app.database, policy, now=self.now(), clock_agrees=True)
+        preparing.tick(self.app.database, policy, worker=worker, now=self.now())
 
     def now(self) -> datetime:
         return self.app.clock.now()

@@ -38,6 +38,8 @@ IDLE_S = 60.0
 NOOP_S = 20.0
 #: The longest wait for a parcel before a courier looks around, in seconds.
 _LOOK_AROUND_S = 1.0
+#: How often marks that are too old are asked for again, in seconds.
+_STALE_S = 0.05
 #: Pause after a setback on a connection, in seconds; doubled with each one in a row.
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
@@ -226,6 +228,9 @@ class Couriers:
         if self._claims.is_suppressed(delivery):
             await self._claims.take_back(holding, [delivery], DeliveryState.SUPPRESSED)
             return True
+        while self._claims.shut(holding) is Shut.STALE:  # noqa: ASYNC110 - a look makes no event
+            # The next look lets it go, or tells why not: sent back now it would come again.
+            await asyncio.sleep(_STALE_S)
         began = self._clock.reading().now
         facts = await self._transact(session, parcel)
         judgement = await self._recorder.take(
