@@ -24,9 +24,12 @@ def settle(
     ctx: typer.Context,
     ref: Annotated[str, typer.Argument(metavar="REF", help="The release, such as R-7.")],
     words: Annotated[
-        list[str],
-        typer.Argument(metavar="[ADDRESS] DECISION", help="sent, resend or never."),
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="ADDRESS sent|resend|never",
+            help="Whose, and what; with --all the decision alone.",
+        ),
+    ] = None,
     everyone: Annotated[bool, typer.Option("--all", help="Every uncertain delivery.")] = False,
 ) -> None:
     """Decide deliveries whose answer was lost.
@@ -39,7 +42,7 @@ def settle(
     from distributor.cli.reading import show_counts
     from distributor.desk.waves import Decision
 
-    address, word = _split(words, everyone=everyone)
+    address, word = _split(words or [], everyone=everyone)
     with opened(ctx) as app:
         settled = app.waves.settle(
             ref,
@@ -57,7 +60,7 @@ def settle(
 def _split(words: list[str], *, everyone: bool) -> tuple[str | None, Choice]:
     wanted = 1 if everyone else 2
     if len(words) != wanted:
-        msg = "say an address and a decision, or --all and a decision"
+        msg = "say an address and then sent, resend or never; or --all and one of these"
         raise typer.BadParameter(msg)
     try:
         choice = Choice(words[-1])
