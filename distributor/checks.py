@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 from distributor.clock import GuardedClock, host_id
 from distributor.core.message import self_test
-from distributor.core.states import WaveState
-from distributor.core.timing import describe
+from distributor.core.states import HoldReason, WaveState
+from distributor.core.timing import describe, find_zone
 from distributor.errors import DistributorError
 from distributor.installation import Installation
 from distributor.store import waves, workers
@@ -28,12 +28,17 @@ if TYPE_CHECKING:
 
 Verdict = Literal["ok", "warning", "error"]
 
+#: As in distributor.desk.waves: a person lifts these only by saying what they waive.
+_WAIVED_BY_NAME = frozenset({HoldReason.LATE, HoldReason.ZONE, HoldReason.RESTORED})
+_COMING = (WaveState.PLANNED, WaveState.PREPARING, WaveState.READY)
+
 #: Free space below which a release may not be recorded to its end, in octets.
 _LITTLE_SPACE = 200 * 1024 * 1024
 #: A certificate that ends so soon is worth a word, in days.
 _SOON_DAYS = 14
-#: How long the mail server is waited for, in seconds: a person is looking on.
+#: How long the mail server is waited for, and a release may be behind, in seconds.
 _PATIENCE_S = 10.0
+_FAREWELL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +69,18 @@ async def examine(settings: Settings, relay: Relay) -> list[Check]:
             database.close()
     found.append(_space(settings.worker.state_dir))
     found.append(await _relay(relay, clock.now()))
+    # A connection given up says goodbye under TLS before it closes; the loop ends with us.
+    await asyncio.sleep(_FAREWELL_S)
     return found
 
 
 def _configuration(settings: Settings) -> Check:
     where = str(settings.source or "built-in defaults")
+    try:
+        find_zone(settings.desk.zone)
+    except DistributorError as error:
+        says = f"{where}: desk.zone: {error}"
+        return Check("configuration", "error", says, "Set desk.zone to a name like Europe/London.")
     if not settings.sender.address:
         says = f"{where}: sender.address is not set"
         return Check("configuration", "error", says, "Set it under [sender] in config.toml.")
@@ -88,7 +100,7 @@ def _database_checks(settings: Settings, database: Database, clock: GuardedClock
         ("database", lambda: _home(settings, database)),
         ("clock", lambda: _clocks(database, clock)),
         ("worker", lambda: _workers(settings, database, clock.now())),
-        ("next release", lambda: _next(settings, database)),
+        ("next release", lambda: _next(settings, database, clock.now())),
     )
     return [_guarded(name, step) for name, step in steps]
 
@@ -133,23 +145,32 @@ def _clocks(database: Database, clock: GuardedClock) -> Check:
 def _workers(settings: Settings, database: Database, now: datetime) -> Check:
     with database.read() as tx:
         alive = workers.count_alive(tx, now - timedelta(seconds=settings.worker.lease_s))
+        waiting = waves.in_states(tx, _COMING)
     if not alive:
-        return Check("worker", "warning", "none is running", "Start one: distributor run")
+        verdict: Verdict = "error" if waiting else "warning"
+        says = "none is running" + (", and a release is scheduled" if waiting else "")
+        return Check("worker", verdict, says, "Start one: distributor run")
     return Check("worker", "ok", f"{alive} running")
 
 
-def _next(settings: Settings, database: Database) -> Check:
+def _next(settings: Settings, database: Database, now: datetime) -> Check:
     with database.read() as tx:
         held = waves.in_states(tx, (WaveState.HELD,))
-        coming = waves.in_states(tx, (WaveState.PLANNED, WaveState.PREPARING, WaveState.READY))
+        coming = waves.in_states(tx, _COMING)
     if held:
         wave = held[0]
         says = f"{wave.ref} is held: {wave.reason}"
-        return Check("next release", "warning", says, f"distributor release resume {wave.ref}")
+        remedy = f"distributor release resume {wave.ref}"
+        if wave.reason in _WAIVED_BY_NAME:
+            remedy += f" --waive {wave.reason}"
+        return Check("next release", "warning", says, remedy)
     if not coming:
         return Check("next release", "ok", "none is scheduled")
     wave = coming[0]
     when = describe(wave.send_at, settings.desk.zone)
+    if wave.send_at < now - timedelta(seconds=_PATIENCE_S):
+        says = f"{wave.ref} ({wave.state}) was due at {when} and has not left"
+        return Check("next release", "error", says, "Is a worker running? distributor run")
     return Check("next release", "ok", f"{wave.ref} ({wave.state}) leaves at {when}")
 
 

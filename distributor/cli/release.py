@@ -81,9 +81,15 @@ def _reading(file: Path, desk: Desk, zone: str | None, received: date | None) ->
     from distributor.clock import GuardedClock
     from distributor.core.timing import find_zone
     from distributor.desk.releases import read_text
+    from distributor.errors import ConfigError, DistributorError
 
+    try:
+        find_zone(zone or desk.zone)
+    except DistributorError as error:
+        if zone is not None:
+            raise
+        raise ConfigError(f"desk.zone: {error}", remedy="Set it in config.toml.") from error
     zone = zone or desk.zone
-    find_zone(zone)
     received = received or GuardedClock().now().astimezone(ZoneInfo(zone)).date()
     return read_text(file, received=received, zone=zone, language=desk.language)
 

@@ -1,0 +1,372 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import shutil
+import sqlite3
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from distributor import checks
+from distributor.app import open_app, relay_of
+from distributor.clock import GuardedClock, Reading, boot_id, host_id
+from distributor.config import load
+from distributor.core.states import HoldReason, WaveState
+from distributor.mail.relay import Probe, Relay
+from distributor.store import waves, workers
+from distributor.store.database import open_database
+from distributor.store.waves import Order
+from tests.builders import a_planned_wave, a_worker, moved
+from tests.commandline import CommandLine
+from tests.mail.scripted import OFFERS, SILENCE, Scripted, certificate
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from pathlib import Path
+
+    from distributor.checks import Check
+    from distributor.store.database import Database
+
+CANARY: Final = "c4n4ry-Passw0rd"
+FUTURE = datetime(2199, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def engine_name() -> str:
+    """The command line is the same on both engines; the desk's tests run on each."""
+    return "sqlite"
+
+
+@pytest.fixture
+def database(migrated_url: str) -> Iterator[Database]:
+    database = open_database(migrated_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def desk(
+    migrated_url: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> CommandLine:
+    del migrated_url
+    desk = CommandLine(tmp_path, capsys, monkeypatch)
+    desk.configure()
+    return desk
+
+
+def examined(desk: CommandLine, relay: Relay | None = None) -> dict[str, Check]:
+    """Every check by its name."""
+    settings = load(desk.folder / "config.toml")
+    found = asyncio.run(checks.examine(settings, relay or relay_of(settings)))
+    return {check.name: check for check in found}
+
+
+async def _asked(desk: CommandLine, server: Scripted, **changes: Any) -> Check:
+    async with server:
+        desk.configure(server.port, **{"relay__connect_timeout_s": 5.0, **changes})
+        settings = load(desk.folder / "config.toml")
+        found = await checks.examine(settings, relay_of(settings))
+    return found[-1]
+
+
+def test_a_desk_that_is_ready_ends_with_0(desk: CommandLine, database: Database) -> None:
+    now = GuardedClock().now()
+    database.write(lambda tx: a_worker(tx, seen_at=now)).result()
+    with _server(Scripted()) as port:
+        desk.configure(port)
+        said = desk.says("doctor")
+        answers = desk.answers("doctor")
+    assert [line.split()[0] for line in said.splitlines() if not line.startswith(" ")] == (
+        ["ok", "ok", "ok", "warning", "ok", "ok", "ok", "ok"]
+    )
+    assert [check["name"] for check in answers] == [
+        *("configuration", "mail builder", "database", "clock", "worker", "next release"),
+        *("disk", "mail server"),
+    ]
+    assert set(answers[0]) == {"name", "verdict", "says", "remedy"}
+
+
+@contextlib.contextmanager
+def _server(server: Scripted) -> Generator[int]:
+    """The far end in a thread of its own, for commands that run a loop themselves."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(5)
+    try:
+        yield server.port
+    finally:
+        asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result(5)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def test_an_error_ends_with_1_and_every_other_check_is_made_all_the_same(desk: CommandLine) -> None:
+    desk.configure(sender__address="")
+    done = desk.run("doctor")
+    assert done.code == 1
+    assert "sender.address is not set" in done.out
+    assert "Set it under [sender]" in done.out
+    assert "mail server" in done.out
+
+
+def test_a_zone_that_no_release_can_use_is_found(desk: CommandLine) -> None:
+    desk.configure(desk__zone="GMT")
+    check = examined(desk)["configuration"]
+    assert check.verdict == "error"
+    assert "desk.zone" in check.says
+    desk.file("story.txt", "A headline\n\nText.\n")
+    assert "desk.zone" in desk.refuses("release", "read", "story.txt")
+
+
+def test_a_missing_database_is_found(desk: CommandLine) -> None:
+    (desk.folder / "distributor.db").unlink()
+    check = examined(desk)["database"]
+    assert (check.verdict, check.remedy) == ("error", "Create it: distributor init")
+
+
+def test_a_database_of_a_newer_version_is_refused_by_every_command(desk: CommandLine) -> None:
+    with contextlib.closing(sqlite3.connect(desk.folder / "distributor.db")) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+    assert "newer version" in examined(desk)["database"].says
+    for words in (["release", "list"], ["log", "R-1"], ["init"], ["db", "upgrade"], ["run"]):
+        done = desk.run(*words)
+        assert done.code == 1, words
+        assert "newer version" in done.err
+
+
+def test_a_database_that_another_process_holds_does_not_stop_reading(
+    desk: CommandLine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk.configure(database__busy_timeout_s=0.2)
+    desk.file("story.txt", "FOR IMMEDIATE RELEASE\n\nA headline\n\nThe text of it.\n\nENDS\n")
+    with contextlib.closing(sqlite3.connect(desk.folder / "distributor.db")) as other:
+        other.isolation_level = None
+        other.execute("BEGIN IMMEDIATE")
+        assert examined(desk)["database"].verdict == "ok"
+        assert "held by another process" in desk.refuses("release", "import", "story.txt")
+        other.execute("ROLLBACK")
+    assert "R-1" in desk.says("release", "import", "story.txt")
+    del monkeypatch
+
+
+def test_i11_a_restored_copy_is_found(desk: CommandLine, tmp_path: Path) -> None:
+    app = open_app(load(desk.folder / "config.toml"))
+    assert app.installation.start(now=GuardedClock().now())
+    app.close()
+    assert examined(desk)["database"].verdict == "ok"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for name in ("config.toml", "distributor.db"):
+        shutil.copy(desk.folder / name, elsewhere / name)
+    check = examined(CommandLine(elsewhere, desk.capsys, desk.monkeypatch))["database"]
+    assert check.verdict == "error"
+    assert "restored or copied" in check.says
+    assert "--waive restored" in (check.remedy or "")
+
+
+def test_i2_clocks_that_stand_apart_are_found(
+    desk: CommandLine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = datetime(2026, 12, 1, tzinfo=UTC)
+    apart = Reading(now=now, agrees=False, spread_s=90.0, sources=("wall", "anchor"))
+    monkeypatch.setattr(GuardedClock, "reading", lambda _: apart)
+    check = examined(desk)["clock"]
+    assert check.verdict == "error"
+    assert "90.0 s apart" in check.says
+
+
+def test_one_machine_with_sqlite_is_told_that_it_has_no_second_clock(desk: CommandLine) -> None:
+    check = examined(desk)["clock"]
+    assert check.verdict == "warning"
+    assert "no second clock" in check.says
+
+
+@pytest.mark.parametrize(("scheduled", "verdict"), [(False, "warning"), (True, "error")])
+def test_no_worker_is_an_error_once_a_release_is_scheduled(
+    desk: CommandLine,
+    database: Database,
+    verdict: str,
+    *,
+    scheduled: bool,
+) -> None:
+    if scheduled:
+        a_planned_wave(database, send_at=FUTURE)
+    assert examined(desk)["worker"].verdict == verdict
+    now = GuardedClock().now()
+    worker = workers.Worker("w2", host_id(), boot_id(), 1, "/nowhere", now, now)
+    database.write(lambda tx: workers.add(tx, worker)).result()
+    assert examined(desk)["worker"].verdict == "ok"
+
+
+def test_the_next_release_is_named_with_its_time(desk: CommandLine, database: Database) -> None:
+    a_planned_wave(database, send_at=FUTURE)
+    check = examined(desk)["next release"]
+    assert check.verdict == "ok"
+    assert "R-1 (planned) leaves at 00:00 on Tuesday 1 January 2199" in check.says
+
+
+def test_a_release_that_should_have_left_is_an_error(desk: CommandLine, database: Database) -> None:
+    a_planned_wave(database, send_at=GuardedClock().now() - timedelta(minutes=5))
+    check = examined(desk)["next release"]
+    assert check.verdict == "error"
+    assert "has not left" in check.says
+
+
+def test_a_held_release_is_named_with_its_reason(desk: CommandLine, database: Database) -> None:
+    wave = a_planned_wave(database, send_at=FUTURE)
+    order = Order("ann", GuardedClock().now())
+    database.write(lambda tx: waves.hold(tx, wave, HoldReason.PERSON, order)).result()
+    check = examined(desk)["next release"]
+    assert (check.verdict, check.says) == ("warning", "R-1 is held: person")
+    assert check.remedy == "distributor release resume R-1"
+
+
+@pytest.mark.parametrize("reason", [HoldReason.LATE, HoldReason.ZONE])
+def test_a_hold_that_wants_a_waiver_says_so(
+    desk: CommandLine,
+    database: Database,
+    reason: HoldReason,
+) -> None:
+    wave = moved(database, a_planned_wave(database, send_at=FUTURE), WaveState.PREPARING)
+    order = Order("distributor", GuardedClock().now())
+    database.write(lambda tx: waves.hold(tx, wave, reason, order)).result()
+    check = examined(desk)["next release"]
+    assert check.remedy == f"distributor release resume R-1 --waive {reason}"
+
+
+def test_little_disk_is_found(desk: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(desk.folder)._replace(free=10 * 1024 * 1024)
+    monkeypatch.setattr(checks.shutil, "disk_usage", lambda _: usage)
+    check = examined(desk)["disk"]
+    assert check.verdict == "error"
+    assert "10 MB free" in check.says
+
+
+# --- the mail server ------------------------------------------------------------------------------
+
+
+def test_a_mail_server_that_is_down_is_found(desk: CommandLine) -> None:
+    check = examined(desk)["mail server"]
+    assert check.verdict == "error"
+    assert "127.0.0.1:9" in check.says
+    assert check.remedy
+
+
+def test_row_31_a_wrong_password_is_found_and_never_shown(
+    desk: CommandLine,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(CANARY + "\n", encoding="utf-8")
+    secret.chmod(0o600)
+    tls, pem = certificate(tmp_path)
+    offers = (*OFFERS, "AUTH PLAIN LOGIN")
+    server = Scripted(tls=tls, implicit_tls=True, offers=offers, auth=b"535 5.7.8 no, not that\r\n")
+    with _server(server) as port:
+        desk.configure(
+            port,
+            relay__security="tls",
+            relay__ca_file=str(pem),
+            relay__username="press",
+            relay__password_file=str(secret),
+        )
+        outputs = [desk.run("doctor"), desk.run("doctor", "--json")]
+    assert [done.code for done in outputs] == [1, 1]
+    assert "535" in outputs[0].out
+    said = "".join(done.out + done.err for done in outputs) + caplog.text
+    assert CANARY not in said
+    settings = load(desk.folder / "config.toml")
+    assert settings.relay.password.get_secret_value() == CANARY
+    assert CANARY not in repr(settings) + str(settings) + repr(relay_of(settings).policy)
+
+
+@pytest.mark.parametrize("where", ["environment", "config", "bad config", "file others may read"])
+def test_row_31_the_password_is_in_no_output_of_any_command(
+    desk: CommandLine,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    where: str,
+) -> None:
+    if where == "environment":
+        monkeypatch.setenv("DISTRIBUTOR_RELAY__PASSWORD", CANARY)
+    elif where == "file others may read":
+        path = desk.folder / "secret"
+        path.write_text(CANARY, encoding="utf-8")
+        path.chmod(0o644)
+        desk.configure(relay__password_file=str(path))
+    else:
+        desk.configure(relay__password=CANARY)
+    if where == "bad config":
+        with (desk.folder / "config.toml").open("a", encoding="utf-8") as config:
+            config.write("\n[relay]\nport = [\n")
+    desk.file("story.txt", "FOR IMMEDIATE RELEASE\n\nA headline\n\nThe text of it.\n\nENDS\n")
+    said = ""
+    for words in (
+        ["init"],
+        ["doctor"],
+        ["doctor", "--json"],
+        ["release", "import", "story.txt"],
+        ["release", "approve", "R-1"],
+        ["release", "preview", "R-1"],
+        ["release", "show", "R-1", "--json"],
+        ["audit", "show", "--json"],
+        ["db", "upgrade"],
+    ):
+        done = desk.run(*words)
+        said += done.out + done.err
+    written = b"".join(path.read_bytes() for path in desk.folder.glob("R-1.*"))
+    written += (desk.folder / "distributor.db").read_bytes()
+    assert CANARY not in said + caplog.text
+    assert CANARY.encode() not in written
+
+
+def test_row_25_a_mail_server_without_starttls_is_found(desk: CommandLine) -> None:
+    check = asyncio.run(_asked(desk, Scripted(), relay__security="starttls"))
+    assert check.verdict == "error"
+    assert "STARTTLS" in check.says
+    assert check.remedy
+
+
+def test_row_4_a_mail_server_that_stays_silent_is_not_waited_for_long(
+    desk: CommandLine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(checks, "_PATIENCE_S", 0.3)
+    check = asyncio.run(_asked(desk, Scripted(banner=SILENCE)))
+    assert check.verdict == "error"
+    assert "did not answer within" in check.says
+
+
+def test_a_certificate_that_ends_soon_is_a_warning(
+    desk: CommandLine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ends = GuardedClock().now() + timedelta(days=3)
+
+    async def probe(_: Relay) -> Probe:
+        return Probe(("SIZE",), "TLSv1.3", ends, logged_in=True, took_s=0.01)
+
+    monkeypatch.setattr(Relay, "probe", probe)
+    check = examined(desk)["mail server"]
+    assert check.verdict == "warning"
+    assert f"certificate ends {ends:%Y-%m-%d}" in check.says
+
+
+def test_what_doctor_says_is_the_same_to_scripts(desk: CommandLine) -> None:
+    desk.configure(sender__address="")
+    done = desk.run("doctor", "--json")
+    assert done.code == 1
+    assert json.loads(done.out)[0]["verdict"] == "error"
