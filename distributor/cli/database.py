@@ -21,9 +21,15 @@ def init(ctx: typer.Context) -> None:
     """
     from distributor.cli.output import say
     from distributor.config import named_file
+    from distributor.errors import ConfigError
 
     chosen = ctx.find_root().params.get("config")
     path = (named_file(Path(chosen) if chosen else None) or Path("config.toml")).expanduser()
+    if path.is_dir():
+        msg = f"{path} is a folder, not a configuration file."
+        raise ConfigError(
+            msg, remedy=f"Name the file: distributor --config {path}/config.toml init"
+        )
     if path.exists():
         say(f"{path} is there already and is kept.")
     else:
