@@ -169,12 +169,13 @@ def _answer(line: Line) -> Text:
 
 def _say_why_empty(app: App, ref: str) -> None:
     from distributor.cli.output import say
+    from distributor.cli.reading import unsealed_text
 
     view = app.review.release(ref)
     if not view.waves:
         say(f"{ref} is not scheduled. Next: distributor release schedule {ref} --list NAME")
     elif view.waves[-1].wave.sealed_at is None:
-        say(f"The audience of {ref} is sealed shortly before it leaves.")
+        say(unsealed_text(view.waves[-1].wave))
     else:
         say("No delivery matches.")
 

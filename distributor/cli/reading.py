@@ -15,7 +15,7 @@ from distributor.desk.releases import embargo_words
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from distributor.core.model import Draft, Embargo, Version
+    from distributor.core.model import Draft, Embargo, Version, Wave
     from distributor.review import ReleaseView, WaveView
 
 _OVER = frozenset({WaveState.FINISHED, WaveState.CANCELLED})
@@ -137,14 +137,18 @@ def _show_wave(item: WaveView, zone: str) -> None:
     show_counts(item)
 
 
+def unsealed_text(wave: Wave) -> str:
+    """Why a wave has no recipients yet, or never had."""
+    if wave.state in _OVER:
+        return f"{wave.ref} was taken back before it began: nothing had left."
+    return f"The audience is sealed shortly before it leaves: {wave.ref} is {wave.state}."
+
+
 def show_counts(item: WaveView) -> None:
     """Print the exact numbers of a wave: states, their sum, and the audience they add up to."""
     wave = item.wave
     if wave.recipients is None:
-        if wave.state in _OVER:
-            say("Nothing had left.")
-        else:
-            say(f"The audience is sealed shortly before it leaves: {wave.ref} is {wave.state}.")
+        say(unsealed_text(wave))
         return
     rows = [(state_text(state.value), f"{number:>7}") for state, number in item.counts.items()]
     print_table(("STATE", " NUMBER"), rows)

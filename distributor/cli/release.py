@@ -309,6 +309,7 @@ def audience(ctx: typer.Context, ref: Ref, as_json: AsJson = False) -> None:
     Example: distributor release audience R-7
     """
     from distributor.cli.output import emit_json, print_table, say, state_text
+    from distributor.cli.reading import unsealed_text
 
     with opened(ctx) as application:
         view, members = application.review.audience(ref)
@@ -319,7 +320,7 @@ def audience(ctx: typer.Context, ref: Ref, as_json: AsJson = False) -> None:
         say(f"{ref} is not scheduled. Next: distributor release schedule {ref} --list NAME")
         return
     if not members:
-        say(f"The audience is sealed shortly before it leaves ({view.wave.state}).")
+        say(unsealed_text(view.wave))
         return
     print_table(
         ("ADDRESS", "NAME", "OUTLET", "STATE", "WHY NOT"),
