@@ -8,6 +8,7 @@ unsealed rows, which the next one drops.
 from __future__ import annotations
 
 import secrets
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import islice
@@ -84,9 +85,11 @@ def prepare(
                 version_id=wave.version_id,
                 now=now,
             )
-            for chunk in _chunks(stream):
-                entries = _Chunk(wave, compiled_id, worker, policy.batch_size, now)
-                database.write(lambda tx, c=chunk, e=entries: e.store(tx, c, tally)).result()
+            entries = _Chunk(wave, compiled_id, worker, policy.batch_size, now)
+            # Closed before its snapshot is, also when the wave is lost half-way.
+            with closing(stream):
+                for chunk in _chunks(stream):
+                    database.write(lambda tx, c=chunk: entries.store(tx, c, tally)).result()
         database.write(lambda tx: _seal(tx, wave, tally, worker, now)).result()
     except Lost:
         log.info("Preparing given up", action="preparing_given_up", wave=wave.id)

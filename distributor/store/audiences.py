@@ -19,7 +19,7 @@ from distributor.store.schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from datetime import datetime
 
     from sqlalchemy import Connection, Row, Select
@@ -35,12 +35,13 @@ def candidates(
     *,
     version_id: int,
     now: datetime,
-) -> Iterator[Candidate]:
+) -> Generator[Candidate]:
     """Every member of the rule's lists once, in the order of their keys, streamed."""
     # Said of the statement: a connection would keep the option for whatever it is asked next.
     query = _query(rule, version_id, now).execution_options(yield_per=_PAGE_ROWS)
-    for row in tx.execute(query):
-        yield _candidate(row)
+    with tx.execute(query) as rows:
+        for row in rows:
+            yield _candidate(row)
 
 
 def _query(rule: AudienceRule, version_id: int, now: datetime) -> Select[Any]:

@@ -90,9 +90,10 @@ def lines(tx: Connection, release: int, wanted: Filter) -> Iterator[Line]:
         query = query.where(deliveries.c.state.in_(wanted.states))
     # Compared here: SQLite's lower() knows ASCII only, PostgreSQL's what its locale knows.
     outlet = None if wanted.outlet is None else wanted.outlet.casefold()
-    for row in tx.execute(query):
-        if outlet is None or row.outlet.casefold() == outlet:
-            yield _line(row)
+    with tx.execute(query) as rows:
+        for row in rows:
+            if outlet is None or row.outlet.casefold() == outlet:
+                yield _line(row)
 
 
 def changed_since(tx: Connection, release: int, since: datetime) -> list[Line]:
