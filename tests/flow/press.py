@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -38,6 +38,7 @@ from distributor.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
+    from datetime import datetime
     from types import TracebackType
 
 #: Full-size versions of the long tests: DISTRIBUTOR-free name, so that the suite keeps it.
@@ -224,11 +225,8 @@ class Press:
         return process
 
     @asynccontextmanager
-    async def working(self, *, kill: bool = False) -> AsyncGenerator[Worker]:
-        """Run a worker in this loop until left; asyncio must have nothing to complain about.
-
-        With ``kill`` the worker is cut down where it stands, as a crash would.
-        """
+    async def working(self) -> AsyncGenerator[Worker]:
+        """Run a worker in this loop until left; asyncio must have nothing to complain about."""
         complaints: list[str] = []
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: complaints.append(str(context)))
@@ -237,13 +235,8 @@ class Press:
         try:
             yield worker
         finally:
-            if kill:
-                working.cancel()
-                await asyncio.wait({working})
-                worker._flight.close()
-            else:
-                worker._dispatch.stop()
-                await working
+            worker._dispatch.stop()
+            await working
             gc.collect()
             await asyncio.sleep(0)
         assert not complaints
@@ -360,7 +353,3 @@ def receiver(directory: Path, port: int = 0) -> Generator[Receiver]:
         popen.wait(10)
         assert popen.stdout is not None
         popen.stdout.close()
-
-
-def utc(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.flow.press import Receiver
 
-KILLS, PEOPLE = (20, 4000) if FULL else (5, 1200)
+KILLS, PEOPLE = (20, 4000) if FULL else (4, 900)
 CONNECTIONS = 4
 
 
@@ -85,7 +85,7 @@ def test_a_worker_that_slept_past_its_lease_doubles_nobody(tmp_path: Path) -> No
         os.kill(sleeper.pid, signal.SIGSTOP)
         press.worker()
         try:
-            time.sleep(8)
+            time.sleep(7)
         finally:
             os.kill(sleeper.pid, signal.SIGCONT)
         press.wait(lambda: press.is_finished(ref), within_s=40)

@@ -36,16 +36,6 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(couriers, "_FIRST_PAUSE_S", 0.05)
 
 
-def recipients(server: Scripted) -> Counter[bytes]:
-    """Whom the server was asked for, and whose text it got to the dot."""
-    seen: Counter[bytes] = Counter()
-    for conversation in server.conversations:
-        wanted = [command for command in conversation.commands if command.startswith(b"RCPT")]
-        whole = [body for body in conversation.bodies if body.endswith(b"\r\n.\r\n")]
-        seen.update(wanted[-len(whole) :] if len(whole) < len(wanted) else wanted)
-    return seen
-
-
 def dotted(server: Scripted) -> int:
     """How many whole mails came, dot and all."""
     return sum(
@@ -160,14 +150,14 @@ def test_a_server_that_lets_in_and_out_again_is_not_asked_in_a_tight_loop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(couriers, "_FIRST_PAUSE_S", 0.5)
-    server = Scripted(offers=("SIZE 1000000",), mail=(b"421 4.3.0 no\r\n", CUT))
+    server = Scripted(answers={"ehlo": (b"250 scripted\r\n", Wait(0.01), CUT)})
 
     async def story(press: Press, ref: str) -> None:
-        await asyncio.sleep(4)
+        await asyncio.sleep(3)
         assert press.counts(ref).get("sending", 0) + press.counts(ref).get("queued", 0) == 30
 
     send(tmp_path, server, story)
-    assert len(server.conversations) < 40
+    assert 4 <= len(server.conversations) < 40
 
 
 def test_escape_codes_and_megabytes_from_a_relay_are_harmless(tmp_path: Path) -> None:
@@ -184,7 +174,7 @@ def test_escape_codes_and_megabytes_from_a_relay_are_harmless(tmp_path: Path) ->
 
 
 def test_a_late_250_still_counts(tmp_path: Path) -> None:
-    server = Scripted(answers={"dot": [(Wait(3.0), b"250 2.0.0 at last\r\n"), b"250 2.0.0 ok\r\n"]})
+    server = Scripted(answers={"dot": [(Wait(1.5), b"250 2.0.0 at last\r\n"), b"250 2.0.0 ok\r\n"]})
 
     async def story(press: Press, ref: str) -> None:
         assert await press.done(ref) == {"accepted": 30}
@@ -310,7 +300,7 @@ def locked(database: Path) -> Generator[None]:
 
 
 def test_a_locked_database_delays_and_neither_loses_nor_doubles(tmp_path: Path) -> None:
-    seconds = 15 if os.environ.get("FULL_SIZE") == "1" else 4
+    seconds = 15 if os.environ.get("FULL_SIZE") == "1" else 3
     with Sink() as sink, Press(tmp_path, sink.port, database__busy_timeout_s=1) as press:
         ref = press.wave(1500)
 

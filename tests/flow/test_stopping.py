@@ -18,7 +18,7 @@ from tests.mail.scripted import SILENCE, Scripted, Wait
 if TYPE_CHECKING:
     from pathlib import Path
 
-PEOPLE = 4000 if FULL else 1500
+PEOPLE = 4000 if FULL else 900
 
 
 @pytest.mark.slow

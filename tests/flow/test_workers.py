@@ -25,7 +25,7 @@ from tests.flow.press import FULL, Press, children, outside, receiver
 if TYPE_CHECKING:
     from pathlib import Path
 
-PEOPLE = 4000 if FULL else 1000
+PEOPLE = 4000 if FULL else 500
 
 
 @pytest.mark.slow

@@ -341,13 +341,15 @@ class Claims:
         """Hold a whole wave for a reason found on the wire."""
         now = self._clock.reading().now
 
-        def work(tx: Connection) -> None:
+        def work(tx: Connection) -> bool:
             wave = waves.get(tx, wave_id)
-            if wave.state is WaveState.SENDING:
-                waves.hold(tx, wave, reason, Order(DESK, now))
+            if wave.state is not WaveState.SENDING:
+                return False
+            waves.hold(tx, wave, reason, Order(DESK, now))
+            return True
 
         try:
-            await persist(lambda: commit(self._database, work))
+            held = await persist(lambda: commit(self._database, work))
         except IllegalMove as error:
             log.debug(
                 "Wave had moved already",
@@ -356,4 +358,5 @@ class Claims:
                 reason=str(error),
             )
         else:
-            log.warning("Wave held", action="wave_held", wave=wave_id, reason=reason.value)
+            if held:
+                log.warning("Wave held", action="wave_held", wave=wave_id, reason=reason.value)

@@ -43,6 +43,8 @@ _STALE_S = 0.05
 #: Pause after a setback on a connection, in seconds; doubled with each one in a row.
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
+#: What follows a relay's own remedy, once it is stopped.
+_AGAIN = " It is tried again at the next release, or when the worker is started again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,7 @@ class Couriers:
                 "Relay stopped",
                 action="relay_stopped",
                 reason=str(error),
-                remedy=error.remedy or "Put it right, then start the worker again.",
+                remedy=f"{error.remedy or ''}{_AGAIN}",
             )
         elif str(error) != self._complained:
             log.warning("Relay not reached", action="relay_failed", reason=str(error))
@@ -243,6 +245,9 @@ class Couriers:
         if judgement.blame is Blame.RELAY:
             self._relay.failed(RelayError(facts.reply or None, code=facts.code))
             log.warning("Relay failed", action="relay_failed", code=facts.code, phase=facts.phase)
+        elif facts.local and facts.code is None:
+            # Without a note of it nothing leaves; the disk must be seen to.
+            log.error("Flight log not written", action="flight_log_failed", reason=facts.reply)
         return facts.shut is not None or judgement.outcome is not Outcome.NOT_SENT
 
     async def _transact(self, session: Session, parcel: Parcel) -> TransactionFacts:

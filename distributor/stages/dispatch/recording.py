@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING
 import structlog
 
 from distributor.core.model import Outcome
-from distributor.core.outcome import Blame, Judgement, Phase, TransactionFacts, judge, wave_fault
+from distributor.core.outcome import (
+    FAULT_WINDOW,
+    Blame,
+    Judgement,
+    Phase,
+    TransactionFacts,
+    judge,
+    wave_fault,
+)
 from distributor.core.retry import outcome_state
 from distributor.core.states import DeliveryState, HoldReason
 from distributor.errors import StoreError
@@ -45,8 +53,6 @@ _RETRY_S = 1.0
 #: A mail cut off so often between MAIL and the dot under one claim is put off like a deferred
 #: one: something about it may be what breaks the connection, and the others want to go.
 CUT_OFF_LIMIT = 3
-#: Answers of a wave that the rule for a faulty wave looks at.
-_RECENT = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,12 +220,15 @@ class Recorder:
 
     async def _look_for_faults(self, group: list[Return]) -> None:
         """Hold a wave whose sender, content or quota is refused rather than its recipients."""
+        faulty: set[int] = set()
         for back in group:
             if not back.reached_wire:
                 continue
             wave_id = back.holding.wave.id
-            codes = self._codes.setdefault(wave_id, deque(maxlen=_RECENT))
+            codes = self._codes.setdefault(wave_id, deque(maxlen=FAULT_WINDOW))
             codes.append(back.facts.code)
             if back.judgement.blame is Blame.WAVE or wave_fault(list(codes)) is not None:
                 codes.clear()
-                await self._claims.hold_wave(wave_id, HoldReason.REFUSED)
+                faulty.add(wave_id)
+        for wave_id in faulty:
+            await self._claims.hold_wave(wave_id, HoldReason.REFUSED)
