@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
+import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from distributor.core.model import Embargo, WaveKind
 from distributor.core.states import BatchState, DeliveryState, HoldReason, WaveState
@@ -151,6 +152,13 @@ def test_i1_nothing_is_claimed_before_its_send_time(database: Database) -> None:
     a_ready_wave(database, 1)
     assert not seen(database, NOON - timedelta(microseconds=1))
     assert seen(database, NOON)
+
+
+def test_i1_a_batch_that_is_due_waits_for_its_waves_send_time(database: Database) -> None:
+    a_ready_wave(database, 1, send_at=NOON + HOUR)
+    database.write(lambda tx: tx.execute(update(rows).values(due_at=MORNING))).result()
+    assert not seen(database, NOON + HOUR - SECOND)
+    assert seen(database, NOON + HOUR)
 
 
 def test_i1_nothing_is_claimed_before_the_embargo_whatever_the_send_time(
@@ -352,6 +360,16 @@ def test_unmarking_needs_the_token_and_a_legal_move(database: Database) -> None:
         ).result()
 
 
+def _somebody_waits(database: Database) -> bool:
+    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    for _ in range(200):
+        with database.read() as tx:
+            if tx.execute(waiting).scalar_one():
+                return True
+        time.sleep(0.02)
+    return False
+
+
 @pytest.mark.postgresql
 def test_a_claim_being_made_makes_a_cancellation_wait(request: pytest.FixtureRequest) -> None:
     """Two transactions at once: only PostgreSQL lets writers overlap."""
@@ -374,6 +392,7 @@ def test_a_claim_being_made_makes_a_cancellation_wait(request: pytest.FixtureReq
     claiming = one.write(claim)
     took.wait(20)
     stopping = other.write(lambda tx: waves.complete_stop(tx, wave, Order("ann", NOON)))
+    assert _somebody_waits(one)
     go_on.set()
     claiming.result()
     assert stopping.result() is False
