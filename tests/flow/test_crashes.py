@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.flow.press import Receiver
 
-KILLS, PEOPLE = (20, 4000) if FULL else (4, 900)
+KILLS, PEOPLE = (20, 4000) if FULL else (4, 1600)
 CONNECTIONS = 4
 
 
@@ -43,8 +43,9 @@ def test_a_worker_killed_again_and_again_loses_nobody_and_doubles_nobody(tmp_pat
         before = 0
         for kill in range(1, KILLS + 1):
             worker = press.worker()
-            goal = PEOPLE * kill // (KILLS + 1)
+            goal = far_end.count() + PEOPLE // (KILLS + 5)
             press.wait(lambda goal=goal: far_end.count() >= goal, within_s=60)
+            assert not press.is_finished(ref), f"kill {kill} came too late to be one in the middle"
             worker.kill()
             assert press.sums_hold(ref)
             uncertain = press.counts(ref).get("uncertain", 0)
@@ -54,7 +55,10 @@ def test_a_worker_killed_again_and_again_loses_nobody_and_doubles_nobody(tmp_pat
         press.wait(lambda: press.is_finished(ref), within_s=120)
         counts = press.counts(ref)
         assert counts.get("uncertain", 0) <= KILLS * CONNECTIONS
-        assert counts["accepted"] + counts.get("uncertain", 0) == PEOPLE
+        # One that was begun and not dotted at two kills is set aside by name, and never came.
+        aside = counts.get("quarantined", 0)
+        assert counts["accepted"] + counts.get("uncertain", 0) + aside == PEOPLE
+        assert aside <= 1
         assert_accounted_for(press, far_end, ref)
         print(f"{KILLS} kills, {PEOPLE} people: {counts}, received {far_end.count()}")  # noqa: T201
 
