@@ -9,6 +9,7 @@ Invariant: this module alone begins, commits and rolls back.
 from __future__ import annotations
 
 import os
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +39,9 @@ _WRITING = {"distributor_write": True}
 
 #: Any number will do, as long as it stays this one.
 _UPGRADE_LOCK = 4_711_002
+
+#: Pause between two tries to change a file to WAL, in seconds.
+_WAL_RETRY_S = 0.05
 
 #: SQLite's own words for the three faults a person can do something about.
 _BUSY = ("database is locked", "database table is locked")
@@ -204,8 +208,8 @@ def _sqlite(url: URL, busy_timeout_s: float) -> Engine:
     def _prepare(connection: sqlite3.Connection, _record: object) -> None:
         # The driver's own transaction handling would begin deferred; ours stands in _begin.
         connection.isolation_level = None
+        _use_wal(connection, busy_timeout_s)
         for pragma in (
-            "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
             f"busy_timeout={int(busy_timeout_s * 1000)}",
@@ -219,6 +223,19 @@ def _sqlite(url: URL, busy_timeout_s: float) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     return engine
+
+
+def _use_wal(connection: sqlite3.Connection, patience_s: float) -> None:
+    """Change to WAL. SQLite does not wait its busy timeout when two change a new file at once."""
+    connection.execute("PRAGMA busy_timeout=0")
+    for _ in range(int(patience_s / _WAL_RETRY_S)):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except connection.OperationalError:
+            time.sleep(_WAL_RETRY_S)
+        else:
+            return
+    connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _revision(connection: Connection) -> str | None:
