@@ -83,7 +83,7 @@ def test_a_worker_that_slept_past_its_lease_doubles_nobody(tmp_path: Path) -> No
         receiver(tmp_path / "mails") as far_end,
         Press(tmp_path, far_end.port, worker__lease_s=6, sending__batch_size=100) as press,
     ):
-        ref = press.wave(1500)
+        ref = press.wave(900)
         sleeper = press.worker()
         press.wait(lambda: far_end.count() > 200)
         os.kill(sleeper.pid, signal.SIGSTOP)
@@ -95,7 +95,7 @@ def test_a_worker_that_slept_past_its_lease_doubles_nobody(tmp_path: Path) -> No
         press.wait(lambda: press.is_finished(ref), within_s=40)
         assert sleeper.stop() == 0
         counts = press.counts(ref)
-        assert counts["accepted"] + counts.get("uncertain", 0) == 1500
+        assert counts["accepted"] + counts.get("uncertain", 0) == 900
         assert_accounted_for(press, far_end, ref)
 
 

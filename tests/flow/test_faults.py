@@ -259,7 +259,7 @@ def test_a_relay_that_is_down_at_the_lift_makes_the_wave_late_not_short(tmp_path
 
         async def story() -> None:
             async with press.working():
-                await asyncio.sleep(4)
+                await asyncio.sleep(2.5)
                 assert {line.attempts for line in press.log(ref)} == {0}
                 with Sink(port=port) as sink:
                     assert await press.done(ref, within_s=20) == {"accepted": 50}
@@ -302,18 +302,18 @@ def locked(database: Path) -> Generator[None]:
 def test_a_locked_database_delays_and_neither_loses_nor_doubles(tmp_path: Path) -> None:
     seconds = 15 if os.environ.get("FULL_SIZE") == "1" else 3
     with Sink() as sink, Press(tmp_path, sink.port, database__busy_timeout_s=1) as press:
-        ref = press.wave(1500)
+        ref = press.wave(800)
 
         async def story() -> None:
             async with press.working():
-                await press.until(lambda: len(sink.received) > 100)
+                await press.until(lambda: len(sink.received) > 50)
                 with locked(tmp_path / "distributor.db"):
                     await asyncio.sleep(seconds)
-                assert await press.done(ref) == {"accepted": 1500}
+                assert await press.done(ref) == {"accepted": 800}
 
         asyncio.run(story())
         times = Counter(mail.message_id for mail in sink.received)
-        assert len(times) == 1500
+        assert len(times) == 800
         assert set(times.values()) == {1}
 
 
@@ -360,22 +360,22 @@ def test_a_full_disk_stops_the_sending_and_freeing_it_lets_it_go_on(
     async def story(press: Press, ref: str) -> None:
         await press.until(lambda: press.counts(ref).get("accepted", 0) > 50)
         small_disk.fill()
-        await asyncio.sleep(2)
+        await asyncio.sleep(1.5)
         came = dotted(slow)
         await asyncio.sleep(1)
-        assert dotted(slow) == came < 800
+        assert dotted(slow) == came < 500
         small_disk.free()
-        assert await press.done(ref, within_s=60) == {"accepted": 800}
+        assert await press.done(ref, within_s=60) == {"accepted": 500}
 
     send(
         tmp_path,
         slow,
         story,
-        people=800,
+        people=500,
         worker__state_dir=str(state),
         database__url=f"sqlite:///{database / 'distributor.db'}",
     )
-    assert dotted(slow) == 800
+    assert dotted(slow) == 500
 
 
 def test_a_state_folder_that_cannot_be_written_is_said_and_leaves_nothing(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def test_an_idle_worker_keeps_an_eye_on_the_databases_clock(
 def test_a_stop_while_the_parent_waits_to_start_again_ends_it_at_once(tmp_path: Path) -> None:
     with Sink() as sink, Press(tmp_path, sink.port) as press:
         parent = press.worker("run")
-        for _ in range(4):
+        for _ in range(3):
             press.wait(lambda: bool(children(parent.pid)))
             for child in children(parent.pid):
                 os.kill(child, signal.SIGKILL)
