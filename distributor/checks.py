@@ -98,7 +98,7 @@ def _builder() -> Check:
 def _database_checks(settings: Settings, database: Database, clock: GuardedClock) -> list[Check]:
     steps: tuple[tuple[str, Callable[[], Check]], ...] = (
         ("database", lambda: _home(settings, database)),
-        ("clock", lambda: _clocks(database, clock)),
+        ("clock", lambda: _clocks(database, clock, settings.desk.zone)),
         ("worker", lambda: _workers(settings, database, clock.now())),
         ("next release", lambda: _next(settings, database, clock.now())),
     )
@@ -126,31 +126,34 @@ def _home(settings: Settings, database: Database) -> Check:
     return Check("database", "error", says, remedy)
 
 
-def _clocks(database: Database, clock: GuardedClock) -> Check:
+def _clocks(database: Database, clock: GuardedClock, zone: str) -> Check:
     if database.dialect == "postgresql":
         asked_s = clock.monotonic()
         with database.read() as tx:
             clock.observe_database(database_now(tx, clock.now()), asked_s=asked_s)
     reading = clock.reading()
-    says = f"{reading.now:%Y-%m-%d %H:%M:%S} UTC; {len(reading.sources)} clocks"
+    says = describe(reading.now, zone)
     if not reading.agrees:
-        says += f" stand {reading.spread_s:.1f} s apart: what is due is held"
+        says += f"; the clocks stand {reading.spread_s:.1f} s apart: what is due is held"
         return Check("clock", "error", says, "Set the clock right; NTP keeps it so.")
     if database.dialect == "sqlite":
-        says += "; one machine with SQLite has no second clock to compare a wrong start with"
-        return Check("clock", "warning", says, "Keep NTP running: timedatectl status")
-    return Check("clock", "ok", f"{says} agree within {reading.spread_s:.1f} s")
+        says += "; with SQLite there is no second clock to check it by, so keep NTP running"
+        return Check("clock", "ok", says)
+    says += f"; agrees with the database's within {reading.spread_s:.1f} s"
+    return Check("clock", "ok", says)
 
 
 def _workers(settings: Settings, database: Database, now: datetime) -> Check:
     with database.read() as tx:
         alive = workers.count_alive(tx, now - timedelta(seconds=settings.worker.lease_s))
-        waiting = waves.in_states(tx, _COMING)
-    if not alive:
-        verdict: Verdict = "error" if waiting else "warning"
-        says = "none is running" + (", and a release is scheduled" if waiting else "")
-        return Check("worker", verdict, says, "Start one: distributor run")
-    return Check("worker", "ok", f"{alive} running")
+        waiting = waves.in_states(tx, (*_COMING, WaveState.SENDING))
+    if alive:
+        return Check("worker", "ok", f"{alive} running")
+    if not waiting:
+        says = "none is running, and nothing waits for one"
+        return Check("worker", "ok", says)
+    says = f"none is running, and {waiting[0].ref} is {waiting[0].state}"
+    return Check("worker", "error", says, "Start one: distributor run")
 
 
 def _next(settings: Settings, database: Database, now: datetime) -> Check:

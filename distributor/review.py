@@ -51,6 +51,15 @@ class WaveView:
         return not moving and self.wave.state is not WaveState.STOPPING
 
     @property
+    def only_retries(self) -> bool:
+        """Whether everybody has been tried and some wait for another try."""
+        waiting = self.counts.get(DeliveryState.QUEUED, 0) + self.counts.get(
+            DeliveryState.SENDING, 0
+        )
+        retries = self.counts.get(DeliveryState.DEFERRED, 0)
+        return self.wave.state is WaveState.SENDING and not waiting and retries > 0
+
+    @property
     def over(self) -> bool:
         """Whether nothing more happens by itself."""
         return self.wave.state in {WaveState.FINISHED, WaveState.CANCELLED}

@@ -22,6 +22,7 @@ from distributor.app import relay_of, sending_policy
 from distributor.clock import boot_id, host_id, system_wall
 from distributor.core.message import self_test
 from distributor.core.states import HoldReason, WaveState
+from distributor.core.timing import describe
 from distributor.errors import ConfigError, IllegalMove, StoreError
 from distributor.mail.flightlog import FlightLog
 from distributor.stages import keeping, preparing, scheduling
@@ -75,6 +76,7 @@ class Worker:
             flight=self._flight,
         )
         self._leases_from_s = 0.0
+        self._told = ""
         # APScheduler carries no types.
         self._scheduler: Any = AsyncIOScheduler(
             timezone=UTC,
@@ -179,6 +181,7 @@ class Worker:
     async def _schedule(self) -> None:
         due = await self._ticked(self._schedule_now)
         self._dispatch.expect(due)
+        self._tell_what_comes(due)
         if due is not None:
             self._scheduler.add_job(
                 self._lift,
@@ -187,6 +190,14 @@ class Worker:
                 id=_LIFT,
                 replace_existing=True,
             )
+
+    def _tell_what_comes(self, due: datetime | None) -> None:
+        """Say what is waited for, whenever that changes: silence must not look like a fault."""
+        zone = self._app.settings.desk.zone
+        comes = f"leaves at {describe(due, zone)}" if due else "none is scheduled"
+        if comes != self._told:
+            self._told = comes
+            log.info("Next release", action="waiting", comes=comes)
 
     async def _lift(self) -> None:
         """Be awake at the very instant a wave is due."""

@@ -34,7 +34,7 @@ def init(ctx: typer.Context) -> None:
         say(f"{path} is there already and is kept.")
     else:
         _write_config(path)
-        say(f"{path} written. Set [sender] address and [relay] host in it.")
+        say(f"{path} written. Set [desk] organisation, [sender] address and [relay] host in it.")
     _upgrade(ctx)
     say("Next: distributor doctor")
 

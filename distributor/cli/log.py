@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import sys
-import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,10 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from distributor.app import App
+    from distributor.core.states import DeliveryState
     from distributor.review import Attempt, Line
 
 _COLUMNS = (
     "address",
+    "name",
     "outlet",
     "state",
     "attempts",
@@ -29,60 +30,75 @@ _COLUMNS = (
     "relay",
     "message_id",
     "at",
+    "due_at",
 )
-#: Pause between two looks of --follow, in seconds.
-_FOLLOW_S = 0.5
 _INDENT = 4
+
+
+Ref = Annotated[str, typer.Argument(metavar="REF", help="The release, such as R-7.")]
+Address = Annotated[
+    str | None,
+    typer.Argument(metavar="ADDRESS", help="Only this address, with its attempts."),
+]
+States = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="STATE",
+        help="Only these states, such as accepted, or refused,deferred; may repeat.",
+    ),
+]
+Outlet = Annotated[str | None, typer.Option(metavar="NAME", help="Only this outlet.")]
+Missed = Annotated[
+    bool,
+    typer.Option("--missed", help="Everybody who has not got it, by name, and why."),
+]
+Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, safe for spreadsheets.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
+Follow = Annotated[
+    bool,
+    typer.Option("--follow", help="Show progress live, until it is over."),
+]
 
 
 def log(
     ctx: typer.Context,
-    ref: Annotated[str, typer.Argument(metavar="REF", help="The release, such as R-7.")],
-    address: Annotated[
-        str | None,
-        typer.Argument(metavar="ADDRESS", help="Only this address, with its attempts."),
-    ] = None,
-    state: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="STATE",
-            help="Only these states, such as accepted, or refused,deferred; may repeat.",
-        ),
-    ] = None,
-    outlet: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Only this outlet."),
-    ] = None,
-    as_csv: Annotated[
-        bool, typer.Option("--csv", help="Print CSV, safe for spreadsheets.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
-    follow: Annotated[
-        bool,
-        typer.Option("--follow", help="Show progress live, until it is over."),
-    ] = False,
+    ref: Ref,
+    address: Address = None,
+    state: States = None,
+    outlet: Outlet = None,
+    missed: Missed = False,
+    as_csv: Csv = False,
+    as_json: Json = False,
+    follow: Follow = False,
 ) -> None:
     """Show what became of every delivery of a release.
 
-    Example: distributor log R-7 --state refused
+    Example: distributor log R-7 --missed
     """
+    from distributor.cli.following import show_progress
+    from distributor.cli.missed import MISSED, show_missed
     from distributor.review import Filter
 
     if sum((as_csv, as_json, follow)) > 1:
         msg = "choose one of --csv, --json and --follow"
         raise typer.BadParameter(msg)
-    if (follow or address is not None) and (state or outlet is not None):
-        msg = "--state and --outlet choose lines of the whole log: leave out ADDRESS and --follow"
+    if (follow or address is not None) and (state or missed or outlet is not None):
+        msg = "--state, --missed and --outlet choose lines: leave out ADDRESS and --follow"
+        raise typer.BadParameter(msg)
+    if missed and state:
+        msg = "choose one of --missed and --state"
         raise typer.BadParameter(msg)
     if address is not None and (as_csv or follow):
         msg = "the attempts of one address are shown as text or with --json"
         raise typer.BadParameter(msg)
-    states = _states(state or [])
+    states = MISSED if missed else _states(state or [])
     with opened(ctx) as app:
         if follow:
-            _follow(app, ref)
+            show_progress(app, ref)
         elif address is not None:
             _show_address(app, ref, address, as_json=as_json)
+        elif missed and not as_csv and not as_json:
+            show_missed(app, ref, list(app.review.log(ref, Filter(states, outlet))))
         else:
             lines = app.review.log(ref, Filter(states, outlet))
             _show_lines(app, ref, lines, as_csv=as_csv, as_json=as_json)
@@ -115,6 +131,8 @@ def _record(line: Line) -> dict[str, object]:
         "relay": line.relay,
         "message_id": line.message_id,
         "at": line.at.isoformat(),
+        "name": line.name,
+        "due_at": line.due_at.isoformat() if line.due_at else None,
     }
 
 
@@ -126,6 +144,7 @@ def _show_lines(
     as_csv: bool,
     as_json: bool,
 ) -> None:
+    from distributor.cli.missed import answer, say_why_empty
     from distributor.cli.output import emit_json, print_table, say, state_text
     from distributor.cli.reading import brief
 
@@ -143,41 +162,16 @@ def _show_lines(
             line.outlet,
             state_text(line.state.value),
             brief(line.at, zone),
-            _answer(line),
+            answer(line),
         )
         for line in lines
     ]
     if not rows:
-        _say_why_empty(app, ref)
+        say_why_empty(app, ref)
         return
     print_table(("ADDRESS", "OUTLET", "STATE", "AT", "REPLY"), rows)
     deliveries = "1 delivery" if len(rows) == 1 else f"{len(rows)} deliveries"
     say(f"{deliveries}. All attempts of one: distributor log {ref} ADDRESS")
-
-
-def _answer(line: Line) -> Text:
-    """What the server said: all of it unless the mail was accepted and the line is full."""
-    from rich.text import Text
-
-    from distributor.core.states import DeliveryState
-
-    said = f"{line.code or ''} {line.reply or ''}".strip()
-    if not said and line.state is DeliveryState.UNCERTAIN:
-        said = "the answer was lost"
-    return Text(said, overflow="ellipsis" if line.state is DeliveryState.ACCEPTED else None)
-
-
-def _say_why_empty(app: App, ref: str) -> None:
-    from distributor.cli.output import say
-    from distributor.cli.reading import unsealed_text
-
-    view = app.review.release(ref)
-    if not view.waves:
-        say(f"{ref} is not scheduled. Next: distributor release schedule {ref} --list NAME")
-    elif view.waves[-1].wave.sealed_at is None:
-        say(unsealed_text(view.waves[-1].wave))
-    else:
-        say("No delivery matches.")
 
 
 def _write_csv(lines: Iterable[Line]) -> None:
@@ -198,7 +192,12 @@ def _write_csv(lines: Iterable[Line]) -> None:
 def _show_address(app: App, ref: str, address: str, *, as_json: bool) -> None:
     from distributor.cli.output import emit_json, say, say_field, state_text
     from distributor.cli.reading import moment
+    from distributor.core.states import DeliveryState
+    from distributor.errors import Refused
 
+    if "@" not in address:
+        msg = f"“{address}” is not an address."
+        raise Refused(msg, remedy=f'Find it: distributor contacts find "{address}"')
     found = app.review.attempts(ref, address)
     if as_json:
         emit_json([_record(line) | {"log": tries} for line, tries in found])
@@ -213,6 +212,10 @@ def _show_address(app: App, ref: str, address: str, *, as_json: bool) -> None:
             say_field("", _told(attempt), width=_INDENT)
         if not tries:
             say("  Nothing was tried yet.")
+        if line.due_at is not None:
+            say(f"  Tried again by itself at {moment(line.due_at, zone)}")
+        if line.state is DeliveryState.UNCERTAIN:
+            say(f"  Decide: distributor settle {ref} {line.address} sent|resend|never")
 
 
 def _told(attempt: Attempt) -> str:
@@ -220,79 +223,3 @@ def _told(attempt: Attempt) -> str:
     said = f"{attempt.code or ''} {attempt.reply or ''}".strip() or "no reply"
     late = ", after its worker had lost the claim" if attempt.late else ""
     return f"{attempt.outcome} at {attempt.phase}: {said} ({took_s:.3f} s{late})"
-
-
-def _follow(app: App, ref: str) -> None:
-    """Show numbers live on a terminal, or a line per change of numbers elsewhere."""
-    from rich.live import Live
-
-    from distributor.cli.output import console, say
-    from distributor.cli.reading import show_counts
-
-    if not app.review.release(ref).waves:
-        _say_why_empty(app, ref)
-        return
-    with Live(console=console, auto_refresh=False, transient=True) as live:
-        before = ""
-        while True:
-            item = app.review.release(ref).waves[-1]
-            shown = _progress(item)
-            if console.is_terminal:
-                live.update(_clocked(app, item, shown), refresh=True)
-            elif shown.plain != before:
-                say(shown.plain.replace("\n", "  "))
-                before = shown.plain
-            if item.over:
-                break
-            time.sleep(_FOLLOW_S)
-    show_counts(item)
-
-
-def _progress(item: WaveView) -> Text:
-    """State and numbers: what changes only when something happens."""
-    from rich.text import Text
-
-    from distributor.cli.output import state_text
-
-    wave = item.wave
-    text = Text.assemble((wave.ref, "bold"), "  ", state_text(wave.state.value))
-    if wave.reason:
-        text.append(f" ({wave.reason.value})")
-    if wave.recipients is not None:
-        states = ", ".join(f"{number} {state.value}" for state, number in item.counts.items())
-        text.append(f"\n{wave.recipients} recipients: {states}")
-    return text
-
-
-def _clocked(app: App, item: WaveView, shown: Text) -> Text:
-    """The progress with what moves by the second: the countdown, and whether anybody works."""
-    from distributor.cli.reading import moment
-
-    now = app.clock.now()
-    text = shown.copy()
-    left_s = (item.wave.send_at - now).total_seconds()
-    if left_s > 0:
-        at = moment(item.wave.send_at, app.settings.desk.zone)
-        text.append(f"\nleaves in {_span(left_s)}, at {at}")
-    if not app.review.workers_alive(now, within_s=app.settings.worker.lease_s):
-        text.append("\nNo worker is running. Start one: distributor run", style="yellow")
-    return text
-
-
-def _span(seconds: float) -> str:
-    """A length of time as a countdown shows it: ``1 d 02:03:04``, ``03:04`` or ``4 s``."""
-    minutes, second = divmod(int(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    days, hour = divmod(hours, 24)
-    if days:
-        return f"{days} d {hour:02}:{minute:02}:{second:02}"
-    if hours:
-        return f"{hour:02}:{minute:02}:{second:02}"
-    return f"{minute:02}:{second:02}" if minutes else f"{second} s"
-
-
-if TYPE_CHECKING:
-    from rich.text import Text
-
-    from distributor.core.states import DeliveryState
-    from distributor.review import WaveView

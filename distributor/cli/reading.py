@@ -107,7 +107,7 @@ def show_release(view: ReleaseView, zone: str) -> None:
     show_draft(version.draft)
     sender = version.sender
     _field("From", f"{sender.name} <{sender.address}>")
-    _field("Reply-To", sender.reply_to)
+    _field("Reply-To", sender.reply_to or "as From")
     if version.approved_at:
         _field("Approved", moment(version.approved_at, zone))
         _field("Seal", version.seal)
@@ -168,5 +168,4 @@ def _say_who_did_not(item: WaveView) -> None:
     without = [state for state in item.counts if state not in _ARRIVED | _WAITING]
     number = sum(item.counts[state] for state in without)
     if number:
-        states = ",".join(state.value for state in without)
-        say(f"{number} not accepted: distributor log {item.wave.ref} --state {states}")
+        say(f"{number} not accepted: distributor log {item.wave.ref} --missed")

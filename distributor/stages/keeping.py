@@ -89,20 +89,39 @@ def tick(
 
 def _apply(database: Database, work: Callable[[Connection], object]) -> None:
     try:
-        database.write(work).result()
+        told = database.write(work).result()
     except IllegalMove as error:
         # A person or another worker moved it meanwhile: the next tick sees the outcome.
         log.debug("Wave had moved already", action="wave_moved_already", reason=str(error))
+    else:
+        if isinstance(told, _Ended):
+            log.info(told.words, action="wave_ended", release=told.release, **told.numbers)
 
 
-def _keep(tx: Connection, policy: SendingPolicy, wave: Wave, now: datetime) -> None:
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A wave that is over: what the log says of it."""
+
+    words: str
+    release: str
+    numbers: dict[str, int]
+
+
+def _keep(tx: Connection, policy: SendingPolicy, wave: Wave, now: datetime) -> _Ended | None:
     if wave.state is WaveState.STOPPING:
-        waves.complete_stop(tx, wave, Order(DESK, now))
-        return
+        return _ended(tx, wave) if waves.complete_stop(tx, wave, Order(DESK, now)) else None
     if _is_over(policy, wave, now):
         recovery.expire(tx, wave.id, now)
-    if waves.finish(tx, wave, now):
-        _suppress_dead(tx, wave, now)
+    if not waves.finish(tx, wave, now):
+        return None
+    _suppress_dead(tx, wave, now)
+    return _ended(tx, wave)
+
+
+def _ended(tx: Connection, wave: Wave) -> _Ended:
+    words = "Release cancelled" if wave.state is WaveState.STOPPING else "Release finished"
+    numbers = {state.value: number for state, number in waves.counts(tx, wave.id).items()}
+    return _Ended(words, wave.ref, numbers)
 
 
 def _is_over(policy: SendingPolicy, wave: Wave, now: datetime) -> bool:

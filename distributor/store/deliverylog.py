@@ -44,6 +44,7 @@ class Line:
     relay: str | None
     message_id: str
     at: datetime
+    due_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ def of_address(
 
 
 def audience(tx: Connection, wave_id: int) -> list[Member]:
-    """Everybody the wave's lists named: recipients first, then the excluded with reasons."""
+    """Everybody the wave's lists named: the excluded first, with reasons, then the recipients."""
     recipients = tx.execute(
         select(deliveries).where(deliveries.c.wave_id == wave_id).order_by(deliveries.c.id),
     )
@@ -123,8 +124,8 @@ def audience(tx: Connection, wave_id: int) -> list[Member]:
         select(exclusions).where(exclusions.c.wave_id == wave_id).order_by(exclusions.c.id),
     )
     return [
-        *(Member(row.address, row.name, row.outlet, row.state.value) for row in recipients),
         *(Member(row.address, "", "", "excluded", row.reason, row.evidence) for row in excluded),
+        *(Member(row.address, row.name, row.outlet, row.state.value) for row in recipients),
     ]
 
 
@@ -162,4 +163,5 @@ def _line(row: Row[Any]) -> Line:
         relay=row.relay,
         message_id=f"<{row.reference}@{domain}>",
         at=row.at,
+        due_at=row.due_at,
     )

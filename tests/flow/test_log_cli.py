@@ -152,7 +152,7 @@ def test_the_json_has_one_object_a_line_with_every_promised_key(desk: CommandLin
     for line in lines:
         assert list(line) == [
             *("address", "outlet", "state", "attempts", "code", "enhanced", "reply", "relay"),
-            *("message_id", "at"),
+            *("message_id", "at", "name", "due_at"),
         ]
     lost = lines[2]
     assert (lost["state"], lost["code"], lost["reply"]) == ("uncertain", None, None)
@@ -196,7 +196,8 @@ def test_row_32_sql_in_a_filter_is_only_a_word_that_matches_nothing(
     text: str,
 ) -> None:
     assert _states(desk, "--json", "--outlet", text) == []
-    assert "no delivery to" in desk.refuses("log", "R-1", text)
+    assert "is not an address" in desk.refuses("log", "R-1", text)
+    assert "no delivery to" in desk.refuses("log", "R-1", f"{text}@x.example")
     assert "There is no release" in desk.refuses("log", text)
     assert "There is no release" in desk.refuses("audit", "show", text)
     assert "no uncertain delivery" in desk.refuses("settle", "R-1", text, "sent")
@@ -270,12 +271,20 @@ def test_the_morning_report_says_who_did_not_get_it_in_one_command(desk: Command
     said = desk.says("release", "show", "R-1")
     assert "5 of 5 recipients accounted for." in said
     assert re.search(r"accepted +2\n", said)
-    command = re.search(r"3 not accepted: distributor (log R-1 --state \S+)", said)
-    assert command is not None
-    assert sorted(_states(desk, *command[1].split()[2:], "--json")) == (
-        ["refused", "refused", "uncertain"]
-    )
+    assert "3 not accepted: distributor log R-1 --missed" in said
+    assert sorted(_states(desk, "--missed", "--json")) == ["refused", "refused", "uncertain"]
     assert "1 unsettled. Decide: distributor settle R-1 --all sent|resend|never" in said
+
+
+def test_who_has_missed_it_is_said_by_name_with_the_reason_and_the_remedy(
+    desk: CommandLine,
+) -> None:
+    said = desk.says("log", "R-1", "--missed")
+    assert "3 have not got R-1." in said
+    assert "uncertain: the answer was lost" in said
+    assert "distributor settle R-1 ADDRESS sent|resend|never" in said
+    assert "distributor contacts edit ADDRESS --address NEW" in said
+    assert "accepted" not in said
 
 
 def test_two_thousand_lines_are_quick(database: Database, desk: CommandLine) -> None:

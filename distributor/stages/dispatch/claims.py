@@ -284,7 +284,7 @@ class Claims:
 
         await persist(lambda: commit(self._database, work))
         del self._held[claim.token]
-        log.info("Batch given back", action="batch_given_back", batch=holding.claim.batch_id)
+        log.debug("Batch given back", action="batch_given_back", batch=holding.claim.batch_id)
 
     async def renew(self) -> None:
         """Prolong every lease; a claim that is no longer ours stops sending at once.
