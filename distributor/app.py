@@ -93,7 +93,7 @@ def open_app(settings: Settings) -> App:
         lists=Lists(database),
         suppressions=Suppressions(database),
         releases=Releases(database, templates),
-        waves=Waves(database, installation),
+        waves=Waves(database, installation, sending_policy(settings)),
         review=Review(database, templates),
     )
 

@@ -81,7 +81,7 @@ def room(migrated_url: str, tmp_path: Path) -> Iterator[Room]:
         a_list(tx, "press", PEOPLE)
 
     database.write(bring_in).result()
-    waves = Waves(database, Installation(database, tmp_path / "state", host="here"))
+    waves = Waves(database, Installation(database, tmp_path / "state", host="here"), POLICY)
     room = Room(database, Review(database, templates), Releases(database, templates), waves)
     room.texts.approve("R-1", by="ann", now=MORNING)
     waves.schedule("R-1", Target(["press"]), by="ann", now=MORNING)

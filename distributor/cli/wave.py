@@ -72,6 +72,11 @@ def schedule(
         )
     say((planned.wave.ref, "bold"), f"  leaves at {moment(planned.wave.send_at, shown_zone)}")
     say(f"As the lists stand: {planned.recipients} recipients, {planned.exclusions} excluded.")
+    if planned.had_before:
+        warn(
+            f"an earlier version has gone to {planned.had_before}; this one goes to all of its "
+            "list again and is not marked as a correction.",
+        )
     if not alive:
         warn("no worker is running, so nothing leaves. Start one: distributor run")
     say(f"Watch it: distributor log {planned.wave.ref} --follow")

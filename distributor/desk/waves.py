@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from distributor.core.policy import SendingPolicy
     from distributor.installation import Installation
     from distributor.store.database import Database
 
@@ -47,11 +48,16 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scheduled:
-    """A wave as planned, and its audience as it stands today: it is sealed shortly before."""
+    """A wave as planned, and its audience as it stands today: it is sealed shortly before.
+
+    ``had_before`` counts deliveries of earlier versions that may have arrived: whoever gets this
+    one too gets the release twice, not marked as a correction.
+    """
 
     wave: Wave
     recipients: int
     exclusions: int
+    had_before: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +80,15 @@ _DECIDED = {
 class Waves:
     """Carries out orders; every one writes its audit row in the same transaction."""
 
-    def __init__(self, database: Database, installation: Installation) -> None:
-        """Work on this database."""
+    def __init__(
+        self,
+        database: Database,
+        installation: Installation,
+        policy: SendingPolicy,
+    ) -> None:
+        """Work on this database; ``policy`` says for how long a wave may send."""
         self._database = database
+        self._policy = policy
         self._installation = installation
 
     def schedule(self, ref: str, target: Target, *, by: str, now: datetime) -> Scheduled:
@@ -101,7 +113,8 @@ class Waves:
             if not recipients:
                 raise _nobody(version, excluded)
             wave_id = waves.plan(tx, wave, Order(by, now))
-            return Scheduled(replace(wave, id=wave_id), recipients, excluded.total())
+            had_before = waves.had_before(tx, wave)
+            return Scheduled(replace(wave, id=wave_id), recipients, excluded.total(), had_before)
 
         return self._database.write(work).result()
 
@@ -135,6 +148,9 @@ class Waves:
 
         def work(tx: Connection) -> Wave:
             wave = _pending(tx, ref)
+            if wave.reason is HoldReason.CLOCK:
+                waves.take_over_hold(tx, wave, Order(by, now))
+                return waves.get(tx, wave.id)
             if wave.state not in HOLDABLE:
                 msg = f"{wave.ref} is {wave.state} already."
                 remedy = f"Go on: distributor release resume {wave.ref}"
@@ -164,10 +180,19 @@ class Waves:
         def work(tx: Connection) -> Wave:
             wave = _held(tx, ref)
             _require_waived(wave, waive)
+            self._require_time(wave, now)
             waves.resume(tx, wave, Order(by, now), waive=waive)
             return waves.get(tx, wave.id)
 
         return self._database.write(work).result()
+
+    def _require_time(self, wave: Wave, now: datetime) -> None:
+        """Refuse to set going what keeping would expire at once."""
+        deadline = self._policy.deadline(wave.send_at, first_mail_at=wave.first_mail_at)
+        if wave.first_mail_at is not None and now >= deadline:
+            hours = self._policy.deadline_s / 3600
+            msg = f"{wave.ref} is over: {hours:g} hours after its first mail nothing is sent."
+            raise Refused(msg, remedy="The limit is sending.deadline_s in config.toml.")
 
     def cancel(self, ref: str, *, by: str, now: datetime) -> Wave:
         """Stop what has not left, for good. The numbers are exact once it is ``cancelled``.
@@ -211,6 +236,8 @@ class Waves:
                 msg = f"{ref} has no uncertain delivery{to}."
                 raise NotFound(msg, remedy=f"See what it has: distributor log {ref}")
             for wave_id, ids in found.items():
+                if decision is Decision.RESEND:
+                    self._require_time(waves.get(tx, wave_id), now)
                 _decide(tx, waves.get(tx, wave_id), ids, decision, Order(by, now))
             return sum(len(ids) for ids in found.values())
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import ipaddress
+import os
 import secrets
 import socket
 import ssl
@@ -342,7 +343,7 @@ class Relay:
                 remedy="Write them as plain host names.",
             )
         cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
-        reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
+        reason = _reason(cause)
         return RelayError(
             f"{self._where} cannot be reached: {self._masked(reason)}",
             remedy="Check relay.host, relay.port and the network.",
@@ -377,6 +378,18 @@ class Relay:
 
 #: In order of liking: under TLS the plain ones are the safest, being the simplest.
 _METHODS: Final = ("plain", "login", "cram-md5")
+
+
+def _reason(cause: BaseException) -> str:
+    """Why it did not work, in the system's words: asyncio puts a Python tuple into its own."""
+    if not isinstance(cause, OSError):
+        return str(cause)
+    said = cause.strerror or str(cause)
+    if cause.errno is not None and said.startswith("Connect call failed"):
+        return os.strerror(cause.errno)
+    return said
+
+
 _FAILURES: Final = (aiosmtplib.SMTPException, OSError, ValueError, RelayError)
 
 

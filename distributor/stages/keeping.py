@@ -252,7 +252,7 @@ def _settle(
         if flight.was_started(row.delivery_id, token=row.token) and not facts.dotted
     ]
     recovery.count_crashes(tx, on_the_way, now)
-    batches.release_claims(tx, held)
+    batches.release_claims(tx, held, Order(DESK, now))
     workers.end(tx, other.id, now)
     return len(rows)
 
@@ -305,7 +305,7 @@ def _doubt(
         held = recovery.lock_claims(tx, other.id, lapsed_by=lapsed_by)
         rows = recovery.stranded(tx, held)
         deliveries.record(tx, [_lost(other, row, now) for row in rows])
-        batches.release_claims(tx, held)
+        batches.release_claims(tx, held, Order(DESK, now))
         if over and not batches.claims_of(tx, other.id):
             workers.end(tx, other.id, now)
         return len(rows)

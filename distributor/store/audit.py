@@ -10,7 +10,7 @@ from sqlalchemy import insert, select
 from distributor.store.schema import audit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -38,6 +38,28 @@ def record(tx: Connection, entry: Entry) -> None:
             facts=dict(entry.facts),
         ),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Who moves something and when: what the audit row says of it."""
+
+    by: str
+    at: datetime
+
+
+#: Who moves things when neither a person nor a named worker does.
+DESK = "distributor"
+
+
+def record_batches(tx: Connection, ids: Iterable[int], move: str, order: Order) -> None:
+    """Write one row for each batch that was moved (I12)."""
+    rows: list[dict[str, Any]] = [
+        {"at": order.at, "actor": order.by, "action": move, "subject": f"batch {key}", "facts": {}}
+        for key in ids
+    ]
+    if rows:
+        tx.execute(insert(audit), rows)
 
 
 def entries(tx: Connection, *, subject: str | None = None, limit: int = 200) -> list[Entry]:

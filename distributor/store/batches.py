@@ -9,7 +9,9 @@ from sqlalchemy import and_, exists, func, or_, select, update
 
 from distributor.core.model import Claim, WaveKind
 from distributor.core.states import BatchState, DeliveryState, WaveState
+from distributor.store import audit
 from distributor.store import waves as wave_store
+from distributor.store.audit import Order
 from distributor.store.database import database_now
 from distributor.store.schema import batches, deliveries, versions, waves
 
@@ -58,14 +60,25 @@ def _published(now: datetime) -> ColumnElement[bool]:
     )
 
 
-def take(tx: Connection, batch_id: int, *, owner: str, token: int, until: datetime) -> bool:
+def take(
+    tx: Connection,
+    batch_id: int,
+    *,
+    owner: str,
+    token: int,
+    until: datetime,
+    now: datetime,
+) -> bool:
     """Claim one ready batch; False when another worker was first."""
     done = tx.execute(
         update(batches)
         .where(batches.c.id == batch_id, batches.c.state == BatchState.READY)
         .values(state=BatchState.CLAIMED, owner=owner, token=token, lease_until=until),
     )
-    return done.rowcount == 1
+    if done.rowcount != 1:
+        return False
+    audit.record_batches(tx, (batch_id,), BatchState.CLAIMED, Order(f"worker {owner}", now))
+    return True
 
 
 def renew(tx: Connection, *, owner: str, now: datetime, lease_s: float) -> frozenset[int]:
@@ -94,7 +107,7 @@ def hold_fast(tx: Connection, claim: Claim) -> bool:
     return row is not None
 
 
-def give_back(tx: Connection, claim: Claim) -> BatchState | None:
+def give_back(tx: Connection, claim: Claim, order: Order) -> BatchState | None:
     """End a claim: done when nothing in it is undone, else ready again; None when it was lost."""
     undone = exists().where(
         deliveries.c.batch_id == claim.batch_id,
@@ -111,7 +124,10 @@ def give_back(tx: Connection, claim: Claim) -> BatchState | None:
         )
         .values(state=state, owner=None, token=None, lease_until=None),
     )
-    return state if done.rowcount == 1 else None
+    if done.rowcount != 1:
+        return None
+    audit.record_batches(tx, (claim.batch_id,), state.value, order)
+    return state
 
 
 def claims_of(tx: Connection, owner: str) -> list[tuple[int, int]]:
@@ -138,19 +154,25 @@ def owners_with_lapsed_lease(tx: Connection, now: datetime) -> list[str]:
     return [row.owner for row in rows]
 
 
-def release_claims(tx: Connection, ids: Sequence[int]) -> int:
+def release_claims(tx: Connection, ids: Sequence[int], order: Order) -> int:
     """Take claimed batches, locked by the caller, from their worker; gives how many."""
     which = and_(batches.c.id.in_(ids), batches.c.state == BatchState.CLAIMED)
     undone = exists().where(
         deliveries.c.batch_id == batches.c.id,
         deliveries.c.state.in_(_UNDONE),
     )
-    free = {"owner": None, "token": None, "lease_until": None}
-    again = tx.execute(
-        update(batches).where(which, undone).values(state=BatchState.READY, **free),
-    )
-    done = tx.execute(update(batches).where(which).values(state=BatchState.DONE, **free))
-    return again.rowcount + done.rowcount
+    freed = 0
+    for condition, state in ((and_(which, undone), BatchState.READY), (which, BatchState.DONE)):
+        moved = tx.execute(
+            update(batches)
+            .where(condition)
+            .values(state=state, owner=None, token=None, lease_until=None)
+            .returning(batches.c.id),
+        ).scalars()
+        keys = moved.all()
+        audit.record_batches(tx, keys, state.value, order)
+        freed += len(keys)
+    return freed
 
 
 def next_due(tx: Connection, after: datetime) -> datetime | None:

@@ -191,6 +191,7 @@ def _engine(url: URL, busy_timeout_s: float) -> Engine:
         return create_engine(
             url.set(drivername="postgresql+psycopg"),
             pool_pre_ping=True,
+            hide_parameters=True,
             connect_args={
                 "connect_timeout": 10,
                 "options": f"-c lock_timeout={int(busy_timeout_s * 1000)}"
@@ -202,7 +203,12 @@ def _engine(url: URL, busy_timeout_s: float) -> Engine:
 
 
 def _sqlite(url: URL, busy_timeout_s: float) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": busy_timeout_s})
+    # No fault may quote the values of a statement: they hold addresses and embargoed text.
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        connect_args={"timeout": busy_timeout_s},
+    )
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _record: object) -> None:

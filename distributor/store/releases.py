@@ -17,10 +17,13 @@ from distributor.core.model import (
     Sender,
     Version,
     WallTime,
+    reference,
     release_id,
 )
 from distributor.core.states import VersionState, sources
 from distributor.errors import NotFound, Refused
+from distributor.store import audit
+from distributor.store.audit import Order
 from distributor.store.schema import compiled_messages, releases, versions
 
 if TYPE_CHECKING:
@@ -66,7 +69,7 @@ def add_draft(tx: Connection, version: Version, *, by: str) -> Version:
     """Store a new draft; an earlier draft of the release is superseded by it."""
     # Two edits at once: the second waits here and becomes the next number.
     tx.execute(select(releases.c.id).where(releases.c.id == version.release_id).with_for_update())
-    _supersede(tx, version.release_id, VersionState.DRAFT)
+    _supersede(tx, version.release_id, VersionState.DRAFT, Order(by, version.created_at))
     highest = tx.execute(
         select(func.max(versions.c.number)).where(versions.c.release_id == version.release_id),
     ).scalar()
@@ -91,7 +94,7 @@ def approve(
         Refused: Somebody else changed the version meanwhile.
 
     """
-    _supersede(tx, version.release_id, VersionState.APPROVED)
+    _supersede(tx, version.release_id, VersionState.APPROVED, Order(by, now))
     done = tx.execute(
         update(versions)
         .where(versions.c.id == version.id, versions.c.state.in_(sources(VersionState.APPROVED)))
@@ -111,12 +114,17 @@ def approve(
     )
 
 
-def _supersede(tx: Connection, release: int, state: VersionState) -> None:
-    tx.execute(
+def _supersede(tx: Connection, release: int, state: VersionState, order: Order) -> None:
+    numbers = tx.execute(
         update(versions)
         .where(versions.c.release_id == release, versions.c.state == state)
-        .values(state=VersionState.SUPERSEDED),
-    )
+        .values(state=VersionState.SUPERSEDED)
+        .returning(versions.c.number),
+    ).scalars()
+    for number in numbers.all():
+        facts = {"version": number, "from": state.value}
+        subject = f"release {reference(release)}"
+        audit.record(tx, audit.Entry(order.at, order.by, "superseded", subject, facts))
 
 
 def latest(tx: Connection, release: int) -> Version:

@@ -6,7 +6,6 @@ UPDATE itself and writes the audit row beside it (I12).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import delete, exists, func, insert, select, update
@@ -24,6 +23,7 @@ from distributor.core.states import (
 )
 from distributor.errors import IllegalMove
 from distributor.store import audit
+from distributor.store.audit import DESK, Order
 from distributor.store.schema import batches, deliveries, exclusions, versions, waves
 
 if TYPE_CHECKING:
@@ -31,18 +31,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy import Connection, Row, Select
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """Who moves something and when: what the audit row says of it."""
-
-    by: str
-    at: datetime
-
-
-#: Who moves a wave when no person does.
-DESK = "distributor"
 
 
 def _waves() -> Select[Any]:
@@ -222,6 +210,19 @@ def counts(tx: Connection, wave_id: int) -> dict[DeliveryState, int]:
     return {row[0]: row[1] for row in rows}
 
 
+def had_before(tx: Connection, wave: Wave) -> int:
+    """How many deliveries of other versions of the same release may have arrived."""
+    return tx.execute(
+        select(func.count())
+        .select_from(deliveries.join(waves, waves.c.id == deliveries.c.wave_id))
+        .where(
+            waves.c.release_id == wave.release_id,
+            deliveries.c.version_id != wave.version_id,
+            deliveries.c.state.in_((DeliveryState.ACCEPTED, DeliveryState.UNCERTAIN)),
+        ),
+    ).scalar_one()
+
+
 def finish(tx: Connection, wave: Wave, now: datetime) -> bool:
     """Finish a sending wave when nothing is open and the sum holds (I3); say whether it did."""
     # Locked first: nobody may queue a row of it again between the count and the move.
@@ -257,14 +258,16 @@ def complete_stop(tx: Connection, wave: Wave, order: Order) -> bool:
         )
         .values(state=DeliveryState.CANCELLED, due_at=None, at=order.at),
     )
-    tx.execute(
+    stopped = tx.execute(
         update(batches)
         .where(
             batches.c.wave_id == wave.id,
             batches.c.state.in_(sources(BatchState.CANCELLED)),
         )
-        .values(state=BatchState.CANCELLED),
-    )
+        .values(state=BatchState.CANCELLED)
+        .returning(batches.c.id),
+    ).scalars()
+    audit.record_batches(tx, stopped.all(), "cancelled", order)
     if wave.sealed_at is None:
         unseal(tx, wave.id)
     move(tx, wave, WaveState.CANCELLED, order)
@@ -297,6 +300,23 @@ def check_sendable(tx: Connection, wave_id: int) -> None:
     state = _lock(tx, wave_id)
     if state not in {WaveState.SENDING, WaveState.HELD}:
         raise IllegalMove(before=state, after=WaveState.SENDING)
+
+
+def take_over_hold(tx: Connection, wave: Wave, order: Order) -> None:
+    """A person holds what was held by itself: it no longer lifts by itself."""
+    done = tx.execute(
+        update(waves)
+        .where(
+            waves.c.id == wave.id,
+            waves.c.state == WaveState.HELD,
+            waves.c.reason == wave.reason,
+        )
+        .values(reason=HoldReason.PERSON, held_at=order.at),
+    )
+    if done.rowcount != 1:
+        raise IllegalMove(before=wave.state, after=WaveState.HELD)
+    facts = {"wave": wave.id, "reason": HoldReason.PERSON.value, "before": str(wave.reason)}
+    audit.record(tx, audit.Entry(order.at, order.by, "held", _subject(wave), facts))
 
 
 def renew_hold(tx: Connection, wave: Wave, now: datetime) -> None:

@@ -23,6 +23,7 @@ from tests.builders import (
     MINUTE,
     MORNING,
     NOON,
+    ORDER,
     POLICY,
     WORKER,
     a_list,
@@ -111,14 +112,14 @@ class Room(NamedTuple):
 def _give_back(tx: Any, claim: Any) -> None:
     from distributor.store import batches  # noqa: PLC0415
 
-    batches.give_back(tx, claim)
+    batches.give_back(tx, claim, ORDER)
 
 
 @pytest.fixture
 def empty(migrated_url: str, tmp_path: Path) -> Iterator[Room]:
     database = open_database(migrated_url)
     state = tmp_path / "state"
-    desk = Waves(database, Installation(database, state, host="here"))
+    desk = Waves(database, Installation(database, state, host="here"), POLICY)
     templates = shipped("templates")
     yield Room(database, desk, Releases(database, templates), Review(database, templates), state)
     database.close()
@@ -476,3 +477,36 @@ def test_an_embargo_moved_earlier_leaves_at_its_new_time_only_after_approval(roo
         room.schedule()
     room.texts.approve("R-1", by="ann", now=MORNING)
     assert room.schedule().wave.send_at == NOON - timedelta(hours=2)
+
+
+def test_a_person_takes_over_a_hold_that_would_lift_by_itself(room: Room) -> None:
+    wave = room.schedule().wave
+    order = Order("distributor", NOON)
+    room.database.write(lambda tx: waves.hold(tx, wave, HoldReason.CLOCK, order)).result()
+    held = room.order("hold")
+    assert (held.state, held.reason) == (WaveState.HELD, HoldReason.PERSON)
+    assert held.resume_to is WaveState.PLANNED
+    assert room.actions()[0] == "held"
+
+
+@sqlite
+def test_what_would_expire_at_once_is_not_set_going(room: Room) -> None:
+    wave = room.sending(Outcome.UNCERTAIN)
+    room.database.write(lambda tx: waves.note_first_mail(tx, wave.id, NOON)).result()
+    room.order("hold")
+    too_late = NOON + timedelta(days=1)
+    with pytest.raises(Refused, match="is over: 24 hours after its first mail"):
+        room.desk.resume("R-1", waive=None, by="ann", now=too_late)
+    with pytest.raises(Refused, match="is over"):
+        room.desk.settle("R-1", None, Decision.RESEND, by="ann", now=too_late)
+    assert room.desk.settle("R-1", None, Decision.SENT, by="ann", now=too_late) == 1
+
+
+@sqlite
+def test_a_changed_text_that_goes_out_again_is_said_to(room: Room) -> None:
+    assert room.schedule().had_before == 0
+    room.order("unschedule")
+    room.finished(Outcome.ACCEPTED, Outcome.UNCERTAIN, *[Outcome.REFUSED] * 3)
+    room.texts.edit("R-1", Changes(embargo="immediate"), by="ann", now=NOON)
+    room.texts.approve("R-1", by="ann", now=NOON)
+    assert room.schedule(Target(["press"], at="now"), now=NOON + timedelta(days=9)).had_before == 2

@@ -21,6 +21,7 @@ from distributor.store.database import open_database
 from tests.builders import (
     MORNING,
     NOON,
+    ORDER,
     POLICY,
     WORKER,
     a_contact,
@@ -136,7 +137,7 @@ def _send(database: Database) -> None:
             ended_at = NOON + timedelta(milliseconds=125)
             results.append(a_result(row.id, claim.token, **said, ended_at=ended_at))
         recorded(database, *results)
-        database.write(lambda tx, c=claim: batches.give_back(tx, c)).result()
+        database.write(lambda tx, c=claim: batches.give_back(tx, c, ORDER)).result()
 
 
 def _states(desk: CommandLine, *words: str) -> list[str]:

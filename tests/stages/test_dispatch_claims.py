@@ -16,6 +16,7 @@ from distributor.errors import StoreError
 from distributor.stages.dispatch import claims as claims_module
 from distributor.stages.dispatch.claims import Claims, UnknownClaim
 from distributor.store import workers
+from tests.builders import ORDER
 from tests.flow.press import Press
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ def test_a_lease_that_somebody_else_took_is_known_at_the_next_renewal(press: Pre
         from distributor.store import batches  # noqa: PLC0415
 
         press.app.database.write(
-            lambda tx: batches.release_claims(tx, [holding.claim.batch_id])
+            lambda tx: batches.release_claims(tx, [holding.claim.batch_id], ORDER)
         ).result()
         await claims.renew()
         assert holding.lost

@@ -24,6 +24,7 @@ from tests.builders import (
     HOUR,
     MINUTE,
     NOON,
+    ORDER,
     POLICY,
     WORKER,
     a_result,
@@ -267,7 +268,7 @@ def after_one_round(database: Database, *outcomes: Outcome, **changes: Any) -> W
             a_result(item.id, token, left.pop(0), **changes) for item in marked(database, claim)
         ]
         recorded(database, *results)
-        database.write(lambda tx, c=claim: batches.give_back(tx, c)).result()
+        database.write(lambda tx, c=claim: batches.give_back(tx, c, ORDER)).result()
         token += 1
     database.write(lambda tx: workers.end(tx, WORKER, NOON)).result()
     return wave
@@ -363,7 +364,7 @@ def test_i7_a_stop_completes_with_exact_numbers_once_nobody_holds_a_batch(
         a_result(first.id, claim.token, Outcome.ACCEPTED),
         a_result(second.id, claim.token, Outcome.UNCERTAIN),
     )
-    database.write(lambda tx: batches.give_back(tx, claim)).result()
+    database.write(lambda tx: batches.give_back(tx, claim, ORDER)).result()
     tick(database)
     assert wave_of(database, wave).state is WaveState.CANCELLED
     assert counts(database, wave) == {"accepted": 1, "uncertain": 1, "cancelled": 2}
@@ -424,7 +425,7 @@ def test_i5_policy_resends_once_after_a_quarter_of_an_hour_and_identically(
     (again,) = marked(database, claim)
     assert (again.reference, again.dated_at) == (before.reference, before.dated_at)
     recorded(database, a_result(again.id, 50, Outcome.UNCERTAIN, ended_at=NOON + HOUR))
-    database.write(lambda tx: batches.give_back(tx, claim)).result()
+    database.write(lambda tx: batches.give_back(tx, claim, ORDER)).result()
     tick(database, NOON + 5 * HOUR, policy=RESEND)
     assert counts(database, wave) == {"uncertain": 1}
     assert wave_of(database, wave).state is WaveState.FINISHED
@@ -437,7 +438,7 @@ def test_i5_a_mail_deferred_before_it_became_uncertain_is_resent_too(database: D
     assert claim
     (again,) = marked(database, claim)
     recorded(database, a_result(again.id, 50, Outcome.UNCERTAIN))
-    database.write(lambda tx: batches.give_back(tx, claim)).result()
+    database.write(lambda tx: batches.give_back(tx, claim, ORDER)).result()
     tick(database, NOON + HOUR, policy=RESEND)
     assert counts(database, wave) == {"queued": 1}
 

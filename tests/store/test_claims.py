@@ -28,6 +28,7 @@ from tests.builders import (
     MINUTE,
     MORNING,
     NOON,
+    ORDER,
     POLICY,
     WORKER,
     a_list,
@@ -70,7 +71,7 @@ def seen(database: Database, now: datetime = NOON) -> bool:
 def taken(database: Database, batch_id: int, owner: str, token: int) -> bool:
     until = NOON + MINUTE
     return database.write(
-        lambda tx: batches.take(tx, batch_id, owner=owner, token=token, until=until),
+        lambda tx: batches.take(tx, batch_id, owner=owner, token=token, until=until, now=NOON),
     ).result()
 
 
@@ -247,7 +248,7 @@ def test_a_lease_is_renewed_for_the_claims_that_are_still_ours(database: Databas
     assert one
     assert two
     assert other
-    database.write(lambda tx: batches.release_claims(tx, [two.batch_id])).result()
+    database.write(lambda tx: batches.release_claims(tx, [two.batch_id], ORDER)).result()
     ours = database.write(
         lambda tx: batches.renew(tx, owner=WORKER, now=NOON + HOUR, lease_s=60),
     ).result()
@@ -273,7 +274,7 @@ def test_a_claim_is_held_fast_only_with_its_token(database: Database) -> None:
     stale = replace(claim, token=claim.token + 1)
     assert database.write(lambda tx: batches.hold_fast(tx, claim)).result()
     assert not database.write(lambda tx: batches.hold_fast(tx, stale)).result()
-    database.write(lambda tx: batches.release_claims(tx, [claim.batch_id])).result()
+    database.write(lambda tx: batches.release_claims(tx, [claim.batch_id], ORDER)).result()
     assert not database.write(lambda tx: batches.hold_fast(tx, claim)).result()
 
 
@@ -281,15 +282,19 @@ def test_a_claim_given_back_is_done_or_ready(database: Database) -> None:
     wave = a_sending_wave(database, 2)
     claim = claimed(database)
     assert claim
-    assert database.write(lambda tx: batches.give_back(tx, claim)).result() is BatchState.READY
+    assert (
+        database.write(lambda tx: batches.give_back(tx, claim, ORDER)).result() is BatchState.READY
+    )
     assert state_of(database, claim.batch_id) is BatchState.READY
     # Given back twice, or by one who lost it: nothing happens.
-    assert database.write(lambda tx: batches.give_back(tx, claim)).result() is None
+    assert database.write(lambda tx: batches.give_back(tx, claim, ORDER)).result() is None
     later = claimed(database, token=8)
     assert later
     cancelled = update(delivery_rows).values(state=DeliveryState.CANCELLED)
     database.write(lambda tx: tx.execute(cancelled)).result()
-    assert database.write(lambda tx: batches.give_back(tx, later)).result() is BatchState.DONE
+    assert (
+        database.write(lambda tx: batches.give_back(tx, later, ORDER)).result() is BatchState.DONE
+    )
     assert counts(database, wave) == {"cancelled": 2}
 
 
@@ -306,7 +311,7 @@ def test_claims_taken_away_are_ready_or_done(database: Database) -> None:
         ),
     ).result()
     ids = [one.batch_id, two.batch_id]
-    assert database.write(lambda tx: batches.release_claims(tx, ids)).result() == 2
+    assert database.write(lambda tx: batches.release_claims(tx, ids, ORDER)).result() == 2
     assert state_of(database, one.batch_id) is BatchState.READY
     assert state_of(database, two.batch_id) is BatchState.DONE
 
@@ -385,7 +390,7 @@ def test_a_claim_being_made_makes_a_cancellation_wait(request: pytest.FixtureReq
     def claim(tx: Connection) -> None:
         # The wave was still sending when this worker looked.
         batch = tx.execute(select(rows.c.id)).scalars().first()
-        assert batches.take(tx, batch or 0, owner=WORKER, token=7, until=NOON)
+        assert batches.take(tx, batch or 0, owner=WORKER, token=7, until=NOON, now=NOON)
         took.set()
         go_on.wait(20)
 

@@ -19,6 +19,7 @@ from tests.builders import (
     HOUR,
     MINUTE,
     NOON,
+    ORDER,
     WORKER,
     a_sending_wave,
     a_worker,
@@ -49,7 +50,7 @@ def test_claims_are_locked_and_named_once(database: Database) -> None:
         # A lease that runs out meanwhile is the next tick's matter.
         tx.execute(update(batch_rows).values(lease_until=NOON.replace(year=2020)))
         stranded = [row.token for row in recovery.stranded(tx, held)]
-        return held, stranded, batches.release_claims(tx, held)
+        return held, stranded, batches.release_claims(tx, held, ORDER)
 
     assert database.write(work).result() == ([lapsed.batch_id], [1], 1)
     with database.read() as tx:

@@ -19,6 +19,7 @@ from tests.builders import (
     MINUTE,
     MORNING,
     NOON,
+    ORDER,
     WORKER,
     a_result,
     a_sending_wave,
@@ -151,7 +152,7 @@ def test_what_comes_late_never_overwrites(
 def test_a_late_result_does_not_touch_the_next_claims_row(database: Database) -> None:
     wave, claim, (delivery,) = on_the_way(database)
     recorded(database, a_result(delivery.id, claim.token, Outcome.NOT_SENT))
-    database.write(lambda tx: batches.give_back(tx, claim)).result()
+    database.write(lambda tx: batches.give_back(tx, claim, ORDER)).result()
     again = claimed(database, token=8)
     assert again
     (same,) = marked(database, again)

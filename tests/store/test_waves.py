@@ -36,6 +36,7 @@ from tests.builders import (
     DAY,
     MINUTE,
     NOON,
+    ORDER,
     POLICY,
     a_planned_wave,
     a_preparing_wave,
@@ -285,7 +286,7 @@ class Accounting(RuleBasedStateMachine):
     @rule()
     def give_back(self) -> None:
         for claim in [c for c in self.claims if all(t != c.token for _, t in self.sending)]:
-            self.database.write(lambda tx, c=claim: batches.give_back(tx, c)).result()
+            self.database.write(lambda tx, c=claim: batches.give_back(tx, c, ORDER)).result()
             self.claims.remove(claim)
 
     @rule(reason=st.sampled_from(HoldReason))

@@ -191,7 +191,15 @@ class Claims:
             return None
         wave = found.wave
         until = database_now(tx, now) + timedelta(seconds=self._policy.lease_s)
-        if not batches.take(tx, found.batch_id, owner=self._worker, token=token, until=until):
+        taken = batches.take(
+            tx,
+            found.batch_id,
+            owner=self._worker,
+            token=token,
+            until=until,
+            now=now,
+        )
+        if not taken:
             return None
         if wave.state is WaveState.READY:
             waves.move(tx, wave, WaveState.SENDING, Order(DESK, now))
@@ -280,7 +288,7 @@ class Claims:
                     if row.token == claim.token
                 ]
                 deliveries.unmark(tx, claim, strays, DeliveryState.QUEUED, now)
-            batches.give_back(tx, claim)
+            batches.give_back(tx, claim, Order(f"worker {self._worker}", now))
 
         await persist(lambda: commit(self._database, work))
         del self._held[claim.token]
