@@ -63,12 +63,13 @@ def _clock_hold_is_over(wave: Wave, now: datetime) -> bool:
     return now >= wave.held_at + timedelta(seconds=CLOCK_STABLE_S)
 
 
-def _begin(tx: Connection, wave: Wave, now: datetime) -> None:
+def _begin(tx: Connection, wave: Wave, now: datetime) -> str:
     order = Order(DESK, now)
     if _zone_changed(tx, wave):
         waves.hold(tx, wave, HoldReason.ZONE, order)
-    else:
-        waves.move(tx, wave, WaveState.PREPARING, order)
+        return "Release held: its time zone's rules have changed"
+    waves.move(tx, wave, WaveState.PREPARING, order)
+    return "Preparing begins"
 
 
 def _zone_changed(tx: Connection, wave: Wave) -> bool:
@@ -82,21 +83,24 @@ def _zone_changed(tx: Connection, wave: Wave) -> bool:
         return True
 
 
-def _hold_for_clock(tx: Connection, wave: Wave, now: datetime) -> None:
+def _hold_for_clock(tx: Connection, wave: Wave, now: datetime) -> str:
     waves.hold(tx, wave, HoldReason.CLOCK, Order(DESK, now))
+    return "Release held: the clocks disagree"
 
 
-def _hold_as_late(tx: Connection, wave: Wave, now: datetime) -> None:
+def _hold_as_late(tx: Connection, wave: Wave, now: datetime) -> str:
     waves.hold(tx, wave, HoldReason.LATE, Order(DESK, now))
+    return "Release held: it would be late"
 
 
-def _lift(tx: Connection, wave: Wave, now: datetime) -> None:
+def _lift(tx: Connection, wave: Wave, now: datetime) -> str:
     waves.resume(tx, wave, Order(DESK, now))
+    return "Release goes on: the clocks agree again"
 
 
 def _apply(database: Database, wave: Wave, step: _Step, now: datetime) -> None:
     try:
-        database.write(lambda tx: step(tx, wave, now)).result()
+        done = database.write(lambda tx: step(tx, wave, now)).result()
     except IllegalMove as error:
         # Another worker or a person was first: the next tick sees what came of it.
         log.debug(
@@ -106,10 +110,10 @@ def _apply(database: Database, wave: Wave, step: _Step, now: datetime) -> None:
             reason=str(error),
         )
     else:
-        log.info("Wave moved", action="wave_moved", wave=wave.id, step=step.__name__.strip("_"))
+        log.info(done, action="wave_moved", release=wave.ref, wave=wave.id)
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    _Step = Callable[[Connection, Wave, datetime], None]
+    _Step = Callable[[Connection, Wave, datetime], str]
