@@ -1,4 +1,8 @@
-"""One mail on an open connection: MAIL, RCPT, DATA, body, dot, reply.
+"""One mail after the other on an open connection: MAIL, RCPT, DATA, body, dot, reply.
+
+What the server offers decides how many round trips a mail takes. Without PIPELINING each command
+waits for its answer. With it the three go out as one group; and where another mail is waiting,
+its group leaves in one write with the dot before it (RFC 2920 3.1): it *rides*.
 
 Invariant: nothing here decides by an exception whether a mail left; every path ends in
 :class:`~distributor.core.outcome.TransactionFacts` (reliability section 0, finding 4).
@@ -8,27 +12,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from distributor.core.model import Outcome
 from distributor.core.outcome import Phase, TransactionFacts, judge, parse_enhanced
+from distributor.mail.lines import dot_stuffed, has_bare_endings, is_mailbox, xtext
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from distributor.mail.wire import Reply, Wire
 
 #: Bytes of a body handed to the kernel at a time; each has the block timeout.
 BLOCK: Final = 32 * 1024
-_ATOM = r"(?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]|[^\x00-\xa0\u2000-\u200f\u2028-\u202f\u2066-\u2069])+"
-_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_MAILBOX = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@({_LABEL}(?:\.{_LABEL})*)")
-#: RFC 5321 4.5.3.1: octets of a local part, and of a mailbox (a path of 256 less its brackets).
-_MAX_LOCAL: Final = 64
-_MAX_MAILBOX: Final = 254
 _CONTINUE: Final = 354
+
+#: Why a mail may not leave now, or None.
+Gate = Callable[[], "str | None"]
+#: Gives the next mail and its gate where one waits to be sent; asked right before a dot.
+Behind = Callable[[], "tuple[Envelope, Gate] | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,16 @@ class Capabilities:
         """Commands may be sent without awaiting each answer (RFC 2920)."""
         return "pipelining" in self.extensions
 
+    @property
+    def eight_bit(self) -> bool:
+        """Bodies need not be ASCII (RFC 6152)."""
+        return "8bitmime" in self.extensions
+
+    @property
+    def dsn(self) -> bool:
+        """Notices of failure can be asked for (RFC 3461)."""
+        return "dsn" in self.extensions
+
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
@@ -73,6 +87,7 @@ class Envelope:
 
     ``data`` are the final bytes: CRLF lines, not dot-stuffed. ``delivery`` and ``token`` (the
     claim's) are what the flight log notes. An empty ``mail_from`` is the null return path.
+    ``reference`` is opaque and comes back in a notice of failure as its ENVID; it may be empty.
     """
 
     mail_from: str
@@ -80,6 +95,18 @@ class Envelope:
     data: bytes
     delivery: int | str
     token: int | str | None = None
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Errand:
+    """One mail to send, and whom to ask on the way."""
+
+    envelope: Envelope
+    gate: Gate
+    flight: Flight
+    lease_ok: Callable[[], bool]
+    behind: Behind | None
 
 
 class Flight(Protocol):
@@ -102,74 +129,69 @@ class Flight(Protocol):
         """The server answered ``code``; None: it certainly did not take the mail."""
 
 
-def is_mailbox(address: str) -> bool:
-    """Whether ``address`` is the plain Mailbox of RFC 5321 that we send to, and nothing else.
-
-    A dot-string local part and a domain of letters, digits and hyphens (A-labels). No quotes,
-    routes, comments, groups or literals: row 6 of reliability section 6.
-    """
-    match = _MAILBOX.fullmatch(address)
-    if match is None:
-        return False
-    try:
-        local, whole = len(match[1].encode()), len(address.encode())
-    except UnicodeEncodeError:
-        return False
-    return local <= _MAX_LOCAL and whole <= _MAX_MAILBOX and match[1].isprintable()
-
-
-def dot_stuffed(data: bytes) -> bytes:
-    """Return ``data`` as it goes on the wire before the final dot (RFC 5321 4.5.2)."""
-    if data.startswith(b"."):
-        data = b"." + data
-    data = data.replace(b"\r\n.", b"\r\n..")
-    return data if data.endswith(b"\r\n") else data + b"\r\n"
-
-
-def _has_bare_endings(data: bytes) -> bool:
-    ends = data.count(b"\r\n")
-    return data.count(b"\n") != ends or data.count(b"\r") != ends or b"\0" in data
-
-
 class Session:
     """One connection to a relay, used for one mail after the other."""
 
     def __init__(
         self, wire: Wire, *, capabilities: Capabilities | None = None, timeouts: Timeouts
     ) -> None:
-        """Speak over ``wire``; what the server offers decides the parameters of MAIL."""
+        """Speak over ``wire``; what the server offers decides how, and the parameters."""
         self.capabilities = capabilities or Capabilities()
         self._wire = wire
         self._timeouts = timeouts
+        self._steps: Final = (
+            (Phase.MAIL, timeouts.command_s, 2),
+            (Phase.RCPT, timeouts.command_s, 2),
+            (Phase.DATA, timeouts.data_s, _CONTINUE),
+        )
         self._must_reset = False
+        self._dropped = False
+        self._riding: Envelope | None = None
 
     @property
     def alive(self) -> bool:
         """The connection stands and the server has said nothing unasked."""
-        return not self._wire.lost and not self._wire.unread
+        return not self._wire.lost and (self._riding is not None or not self._wire.unread)
+
+    def carries(self, envelope: Envelope) -> bool:
+        """Whether that mail rides: its MAIL, RCPT and DATA are out, and it is to be sent next."""
+        return self._riding is envelope
 
     async def send(
         self,
         envelope: Envelope,
         *,
-        gate: Callable[[], str | None],
+        gate: Gate,
         flight: Flight,
         lease_ok: Callable[[], bool] = lambda: True,
+        behind: Behind | None = None,
     ) -> TransactionFacts:
         """Carry out one transaction and tell what was seen.
 
-        ``gate`` says why the mail may not leave, or None; it is asked right before MAIL and
-        again after 354 (I1). ``lease_ok`` is asked once more before the dot. When the facts
-        call for it the connection has been dropped on return. A cancelled call drops it too:
-        then the flight log alone knows how far it came.
+        ``gate`` is asked right before the write that carries MAIL and again after 354 (I1),
+        ``lease_ok`` once more before the dot. ``behind`` may give the mail that rides behind this
+        one, on a server that takes it; where it does (:meth:`carries`), it must be sent next,
+        whatever became of the connection. When the facts call for it the connection has been
+        dropped on return. A cancelled call drops it too: then the flight log alone knows how far
+        this mail came.
+
+        Raises:
+            ValueError: Another mail rides.
+
         """
-        facts = self._unfit(envelope)
-        if facts is not None:
-            return facts
+        rides = self.carries(envelope)
+        if self._riding is not None and not rides:
+            raise ValueError("another mail rides on this connection")
+        self._riding = None
+        if not rides and (unfit := self._unfit(envelope)) is not None:
+            return unfit
+        errand = _Errand(envelope, gate, flight, lease_ok, behind)
         try:
-            facts = await self._clean() or await self._converse(envelope, gate, flight, lease_ok)
+            facts = await self._opened(errand, rides=rides) or await self._delivered(errand)
         except BaseException:
             self.abort()
+            if self._riding is not None:
+                _note(flight, self._riding, TransactionFacts(Phase.MAIL, cut=True))
             raise
         _note(flight, envelope, facts)
         if judge(facts).drop:
@@ -179,11 +201,11 @@ class Session:
 
     async def noop(self) -> bool:
         """Keep the connection warm; False means that it is gone."""
-        return await self._simple(b"NOOP")
+        return await self._simple(b"NOOP\r\n")
 
     async def quit(self) -> None:
         """Say goodbye and close. Never fails: whatever was sent is already answered."""
-        if self.alive:
+        if self._riding is None and self.alive:
             self._wire.write(b"QUIT\r\n")
             await self._wire.reply(min(self._timeouts.command_s, 5.0))
         self._wire.close()
@@ -194,6 +216,7 @@ class Session:
 
     def abort(self) -> None:
         """Drop the connection without another byte."""
+        self._dropped = True
         self._wire.abort()
 
     async def _simple(self, command: bytes) -> bool:
@@ -206,7 +229,7 @@ class Session:
 
     async def _clean(self) -> TransactionFacts | None:
         """Bring the connection to where MAIL may follow; facts when that fails."""
-        if self._must_reset and await self._simple(b"RSET"):
+        if self._must_reset and await self._simple(b"RSET\r\n"):
             self._must_reset = False
         if self.alive:
             return None
@@ -217,7 +240,7 @@ class Session:
         """Refuse here what must never be written."""
         if envelope.mail_from and not is_mailbox(envelope.mail_from):
             return _local(Phase.MAIL, 553, "5.1.7", "sender address is not a plain mailbox")
-        if _has_bare_endings(envelope.data):
+        if has_bare_endings(envelope.data):
             return _local(Phase.MAIL, 554, "5.6.0", "bare CR, LF or NUL in the message")
         if not is_mailbox(envelope.rcpt_to):
             return _local(Phase.RCPT, 553, "5.1.3", "address is not a plain mailbox")
@@ -230,54 +253,97 @@ class Session:
     def _needs_utf8(envelope: Envelope) -> bool:
         return not (envelope.mail_from + envelope.rcpt_to).isascii()
 
-    def _mail_command(self, envelope: Envelope) -> bytes:
-        command = f"MAIL FROM:<{envelope.mail_from}>"
-        if self.capabilities.size:
-            command += f" SIZE={len(envelope.data)}"
-        if self._needs_utf8(envelope):
-            command += " SMTPUTF8"
-        return command.encode()
+    def _lines(self, envelope: Envelope) -> tuple[bytes, bytes, bytes]:
+        """MAIL, RCPT and DATA, with the parameters that this server takes."""
+        offers, utf8 = self.capabilities, self._needs_utf8(envelope)
+        mail, rcpt = f"MAIL FROM:<{envelope.mail_from}>", f"RCPT TO:<{envelope.rcpt_to}>"
+        if offers.size:
+            mail += f" SIZE={len(envelope.data)}"
+        if utf8:
+            mail += " SMTPUTF8"
+        if offers.eight_bit and not envelope.data.isascii():
+            mail += " BODY=8BITMIME"
+        if offers.dsn:
+            mail += " RET=HDRS" + (f" ENVID={xtext(envelope.reference)}" * bool(envelope.reference))
+            # An international address has a form of its own (RFC 6533), which few relays read.
+            original = "" if utf8 else f" ORCPT=rfc822;{xtext(envelope.rcpt_to)}"
+            rcpt += " NOTIFY=FAILURE,DELAY" + original
+        return f"{mail}\r\n".encode(), f"{rcpt}\r\n".encode(), b"DATA\r\n"
 
-    async def _converse(
-        self,
-        envelope: Envelope,
-        gate: Callable[[], str | None],
-        flight: Flight,
-        lease_ok: Callable[[], bool],
-    ) -> TransactionFacts:
+    def _admit(self, envelope: Envelope, gate: Gate, flight: Flight) -> TransactionFacts | None:
+        """Ask and note what must be right before MAIL is written; facts when it may not be."""
         if (shut := gate()) is not None:
             return TransactionFacts(Phase.MAIL, shut=shut)
         try:
             flight.started(envelope.delivery, token=envelope.token)
         except OSError as error:
             return _unlogged(Phase.MAIL, error)
-        waits = self._timeouts
-        rcpt = f"RCPT TO:<{envelope.rcpt_to}>".encode()
-        refused = (
-            await self._command(Phase.MAIL, self._mail_command(envelope), waits.command_s)
-            or await self._command(Phase.RCPT, rcpt, waits.command_s)
-            or await self._command(Phase.DATA, b"DATA", waits.data_s, wanted=_CONTINUE)
-        )
-        if refused is not None:
-            return refused
-        if (shut := gate()) is not None:
+        return None
+
+    async def _opened(self, errand: _Errand, *, rides: bool) -> TransactionFacts | None:
+        """Bring a mail to its 354; facts when it does not come to that."""
+        envelope = errand.envelope
+        if not rides:
+            stopped = await self._clean() or self._admit(envelope, errand.gate, errand.flight)
+            if stopped is not None:
+                return stopped
+            if not self.capabilities.pipelining:
+                return await self._one_by_one(envelope)
+            self._wire.write(b"".join(self._lines(envelope)))
+        elif self._dropped:
+            # By what became of the mail before; of this one no content was sent.
+            return TransactionFacts(Phase.MAIL, cut=True)
+        return await self._answers()
+
+    async def _one_by_one(self, envelope: Envelope) -> TransactionFacts | None:
+        for line, (phase, wait_s, wanted) in zip(self._lines(envelope), self._steps, strict=True):
+            refused = await self._command(phase, line, wait_s, wanted=wanted)
+            if refused is not None:
+                return refused
+        return None
+
+    async def _answers(self) -> TransactionFacts | None:
+        """Read the three answers to a group; the first refusal is the mail's.
+
+        What follows it must be refusals too. After a 354 there is no way back but a dot, which
+        would deliver an empty mail: then, and after anything else, the connection is dropped.
+        """
+        refused: TransactionFacts | None = None
+        for phase, wait_s, wanted in self._steps:
+            reply = await self._wire.reply(wait_s)
+            facts = self._seen(phase, reply, owed=phase is not Phase.DATA)
+            if refused is not None:
+                # Judged like one more refused RCPT: whatever else it is drops the connection.
+                if judge(replace(facts, phase=Phase.RCPT)).drop:
+                    return replace(refused, odd=True)
+            elif not _is_wanted(facts, wanted):
+                refused = facts
+                if judge(facts).drop:
+                    break
+        return refused
+
+    async def _delivered(self, errand: _Errand) -> TransactionFacts:
+        """From the 354 on: content, dot, answer."""
+        if (shut := errand.gate()) is not None:
             return TransactionFacts(Phase.BODY, shut=shut)
-        return await self._body(envelope.data) or await self._dot(envelope, flight, lease_ok)
+        return await self._body(errand.envelope.data) or await self._dot(errand)
 
     async def _command(
         self, phase: Phase, command: bytes, timeout_s: float, *, wanted: int = 2
     ) -> TransactionFacts | None:
         """Send one command; None when it was answered as ``wanted`` (code or first digit)."""
-        self._wire.write(command + b"\r\n")
+        self._wire.write(command)
         facts = self._seen(phase, await self._wire.reply(timeout_s))
-        code = facts.code or 0
-        return None if wanted in {code, code // 100} and not facts.odd else facts
+        return None if _is_wanted(facts, wanted) else facts
 
-    def _seen(self, phase: Phase, reply: Reply | None, *, dotted: bool = False) -> TransactionFacts:
+    def _seen(
+        self, phase: Phase, reply: Reply | None, *, dotted: bool = False, owed: bool = False
+    ) -> TransactionFacts:
+        """What one answer says; with ``owed``, more of them are due and may be there already."""
         if reply is None:
             text = self._wire.partial()
             return TransactionFacts(phase, reply=text, dotted=dotted, cut=True, odd=bool(text))
-        return _facts(phase, reply, odd=self._wire.unread, dotted=dotted)
+        return _facts(phase, reply, odd=self._wire.unread and not owed, dotted=dotted)
 
     async def _body(self, data: bytes) -> TransactionFacts | None:
         """Send everything but the dot; facts when that ends early."""
@@ -290,19 +356,31 @@ class Session:
                 return self._seen(Phase.BODY, reply)
         return None
 
-    async def _dot(
-        self, envelope: Envelope, flight: Flight, lease_ok: Callable[[], bool]
-    ) -> TransactionFacts:
-        if not lease_ok():
+    async def _dot(self, errand: _Errand) -> TransactionFacts:
+        envelope, flight = errand.envelope, errand.flight
+        follower = errand.behind() if errand.behind and self.capabilities.pipelining else None
+        if not errand.lease_ok():
             return TransactionFacts(Phase.BODY, shut="lease")
         try:
             flight.dotted(envelope.delivery, token=envelope.token)
         except OSError as error:
             return _unlogged(Phase.BODY, error)
-        self._wire.write(b".\r\n")
-        return self._seen(
-            Phase.DOT, await self._wire.reply(self._timeouts.after_dot_s), dotted=True
-        )
+        self._wire.write(b".\r\n" + (self._let_ride(*follower, flight) if follower else b""))
+        reply = await self._wire.reply(self._timeouts.after_dot_s)
+        return self._seen(Phase.DOT, reply, dotted=True, owed=self._riding is not None)
+
+    def _let_ride(self, envelope: Envelope, gate: Gate, flight: Flight) -> bytes:
+        """The group of the mail that rides behind the dot; nothing when it may not."""
+        if self._unfit(envelope) or self._admit(envelope, gate, flight):
+            return b""
+        self._riding = envelope
+        return b"".join(self._lines(envelope))
+
+
+def _is_wanted(facts: TransactionFacts, wanted: int) -> bool:
+    """Whether a reply is of the code, or the first digit, that was asked for, and plain."""
+    code = facts.code or 0
+    return wanted in {code, code // 100} and not facts.odd
 
 
 def _facts(

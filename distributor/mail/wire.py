@@ -7,7 +7,6 @@ raises: what cannot be read is a :class:`Reply` without a code.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 from collections import deque
 from dataclasses import dataclass
@@ -115,16 +114,26 @@ class Wire(asyncio.Protocol):
         return waiting == 0 and (self._tls is None or self._tls.get_write_buffer_size() == 0)
 
     async def _until(self, ready: Callable[[], bool], timeout_s: float) -> None:
-        if ready():
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                while not ready():
-                    self._waiter = self._loop.create_future()
-                    if self._tls is not None and self._tls.get_write_buffer_size():
-                        # Nothing tells us when the record layer has emptied its own buffer.
-                        self._loop.call_later(_TLS_POLL_S, self._wake)
-                    await self._waiter
+        # A timer of our own: asyncio.timeout costs as much as all else here, at every mail.
+        late = False
+
+        def give_up() -> None:
+            nonlocal late
+            late = True
+            self._wake()
+
+        timer = None
+        try:
+            while not ready() and not late:
+                timer = timer or self._loop.call_later(timeout_s, give_up)
+                self._waiter = self._loop.create_future()
+                if self._tls is not None and self._tls.get_write_buffer_size():
+                    # Nothing tells us when the record layer has emptied its own buffer.
+                    self._loop.call_later(_TLS_POLL_S, self._wake)
+                await self._waiter
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

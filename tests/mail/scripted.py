@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -51,6 +52,8 @@ OK_ANSWERS: Final[dict[str, Step]] = {
     "quit": b"221 2.0.0 bye\r\n",
 }
 OFFERS: Final = ("SIZE 10240000", "8BITMIME", "ENHANCEDSTATUSCODES")
+PIPELINING: Final = (*OFFERS, "PIPELINING")
+_NO_SEQUENCE: Final = b"503 5.5.1 bad sequence of commands\r\n"
 
 
 class _Over(Exception):
@@ -59,10 +62,15 @@ class _Over(Exception):
 
 @dataclass
 class Conversation:
-    """What one client said: commands without line ends, and the bytes after each 354."""
+    """What one client said: commands without line ends, and the bytes after each 354.
+
+    ``taken`` has a pair for each body that came to its dot: its RCPT line, and what was said.
+    """
 
     commands: list[bytes] = field(default_factory=list[bytes])
     bodies: list[bytearray] = field(default_factory=list[bytearray])
+    taken: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
+    rcpt: bytes = b""
     secured: bool = False
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -79,10 +87,38 @@ class InBody:
     does: Step
 
 
+class _Incoming:
+    """A client's bytes as lines or as they come; several commands may be in one segment."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
+        self._rest = bytearray()
+
+    async def line(self) -> bytes:
+        while b"\n" not in self._rest:
+            self._rest += await self.some()
+        line, _, rest = self._rest.partition(b"\n")
+        self._rest = rest
+        return bytes(line).rstrip(b"\r")
+
+    async def some(self) -> bytes:
+        if data := bytes(self._rest) if b"\n" in self._rest else b"":
+            self._rest.clear()
+            return data
+        data = await self._reader.read(65536)
+        if not data:
+            raise _Over
+        return data
+
+    def put_back(self, data: bytes) -> None:
+        self._rest[:0] = data
+
+
 class Scripted:
     """Answers by step: banner, ehlo, starttls, auth, mail, rcpt, data, dot, rset, noop, quit.
 
     A list in ``answers`` gives its first step the first time, and so on; the last one stays.
+    RCPT and DATA after a refusal are out of sequence, unless the server is ``careless``.
     """
 
     def __init__(
@@ -92,16 +128,18 @@ class Scripted:
         offers_in_tls: tuple[str, ...] | None = None,
         tls: ssl.SSLContext | None = None,
         implicit_tls: bool = False,
-        in_body: InBody | None = None,
+        in_body: InBody | list[InBody | None] | None = None,
+        careless: bool = False,
         receive_buffer: int | None = None,
-        answers: dict[str, Step | list[Step]] | None = None,
+        answers: Mapping[str, Step | list[Step]] | None = None,
         **always: Step,
     ) -> None:
         self.offers = offers
         self.offers_in_tls = offers if offers_in_tls is None else offers_in_tls
         self.tls = tls
         self.implicit_tls = implicit_tls
-        self.in_body = in_body
+        self.in_body = list(in_body) if isinstance(in_body, list) else [in_body]
+        self.careless = careless
         self.receive_buffer = receive_buffer
         self.answers: dict[str, list[Step]] = {
             verb: list(answer) if isinstance(answer, list) else [answer]
@@ -157,20 +195,29 @@ class Scripted:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: Conversation
     ) -> None:
         await self._do(writer, self._step("banner"))
+        incoming = _Incoming(reader)
+        expected = ""
         while True:
-            line = await reader.readuntil(b"\n")
-            seen.commands.append(line.rstrip(b"\r\n"))
+            seen.commands.append(await incoming.line())
             verb = seen.verbs[-1].lower()
             if verb == "ehlo" and "ehlo" not in self.answers:
                 await self._do(writer, self._ehlo(secured=seen.secured))
                 continue
+            if verb in {"rcpt", "data"} and verb not in expected and not self.careless:
+                await self._do(writer, _NO_SEQUENCE)
+                continue
             step = self._step(verb)
+            if verb == "rcpt":
+                seen.rcpt = seen.commands[-1]
             await self._do(writer, step)
+            if _said(step).startswith(b"2"):
+                expected = {"mail": "rcpt", "rcpt": "data"}.get(verb, expected)
             if verb == "starttls" and self.tls is not None:
                 await writer.start_tls(self.tls)
                 seen.secured = True
             elif verb == "data" and b"354" in _said(step):
-                await self._body(reader, writer, seen)
+                expected = ""
+                await self._body(incoming, writer, seen)
             elif verb == "quit":
                 raise _Over
 
@@ -196,22 +243,31 @@ class Scripted:
                 await writer.drain()
 
     async def _body(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: Conversation
+        self, incoming: _Incoming, writer: asyncio.StreamWriter, seen: Conversation
     ) -> None:
         body = bytearray()
         seen.bodies.append(body)
-        told = self.in_body
+        told = self.in_body.pop(0) if len(self.in_body) > 1 else self.in_body[0]
         if told is not None and told.after == 0:
             await self._do(writer, told.does)
-        while not body.endswith(b"\r\n.\r\n"):
-            data = await reader.read(65536)
-            if not data:
-                raise _Over
-            body += data
+        while (end := _end_of(body)) < 0:
+            body += await incoming.some()
             if told is not None and len(body) >= told.after > 0:
                 await self._do(writer, told.does)
                 told = None
-        await self._do(writer, self._step("dot"))
+        incoming.put_back(bytes(body[end:]))
+        del body[end:]
+        step = self._step("dot")
+        seen.taken.append((seen.rcpt, _said(step)))
+        await self._do(writer, step)
+
+
+def _end_of(body: bytearray) -> int:
+    """Where the commands after a body begin; -1 while its dot has not come."""
+    if body.startswith(b".\r\n"):
+        return 3
+    found = body.find(b"\r\n.\r\n")
+    return found + 5 if found >= 0 else -1
 
 
 def _said(step: Step) -> bytes:

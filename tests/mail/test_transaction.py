@@ -17,15 +17,8 @@ from aiosmtplib.email import parse_address
 
 from distributor.core.model import Outcome
 from distributor.core.outcome import Blame, Phase, TransactionFacts, judge
-from distributor.mail.transaction import (
-    BLOCK,
-    Capabilities,
-    Envelope,
-    Session,
-    Timeouts,
-    dot_stuffed,
-    is_mailbox,
-)
+from distributor.mail.lines import dot_stuffed, is_mailbox
+from distributor.mail.transaction import BLOCK, Capabilities, Envelope, Session, Timeouts
 from distributor.mail.wire import MAX_REPLY, Wire
 from tests.mail.scripted import CUT, SILENCE, Cut, InBody, Scripted, Step, Wait
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -21,6 +21,9 @@ from distributor.errors import MessageError, RelayError
 from distributor.mail.transaction import Envelope
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
     from distributor.clock import GuardedClock
     from distributor.core.letter import Letter
     from distributor.core.model import Delivery
@@ -43,6 +46,8 @@ _STALE_S = 0.05
 #: Pause after a setback on a connection, in seconds; doubled with each one in a row.
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
+#: Why the gate is shut for a mail whose recipient objected after it was given out.
+_OBJECTED = "objection"
 #: What follows a relay's own remedy, once it is stopped.
 _AGAIN = " It is tried again at the next release, or when the worker is started again."
 
@@ -54,6 +59,27 @@ class Parcel:
     holding: Holding
     delivery: Delivery
     letter: Letter
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A parcel with its copy made, or why it cannot be; ``began`` is when it set out."""
+
+    parcel: Parcel
+    began: datetime
+    content: Envelope | TransactionFacts
+
+
+@dataclass(slots=True)
+class Hand:
+    """What a courier carries next on its connection: at most one load, mostly riding already."""
+
+    load: Load | None = None
+
+    def take(self) -> Load | None:
+        """Empty the hand."""
+        load, self.load = self.load, None
+        return load
 
 
 class Couriers:
@@ -188,10 +214,11 @@ class Couriers:
         """Carry while the connection stands and is wanted; gives how many mails it took."""
         carried = setbacks = 0
         idle_since_s = noop_at_s = self._clock.monotonic()
-        while session.alive:
-            parcel = await self._next_parcel(session)
+        hand = Hand()
+        while session.alive or hand.load is not None:
+            load = hand.take() or await self._next_load(session)
             now_s = self._clock.monotonic()
-            if parcel is None:
+            if load is None:
                 if not self._claims.any and now_s >= self._warm_until_s:
                     if now_s - idle_since_s >= IDLE_S:
                         self._wanted.clear()
@@ -200,15 +227,20 @@ class Couriers:
                     await session.noop()
                     noop_at_s = now_s
                 continue
-            if await self._send(session, parcel):
+            stood = session.alive
+            if await self._send(session, load, hand):
                 carried, setbacks = carried + 1, 0
-            else:
+            elif stood:
                 setbacks += 1
                 await asyncio.sleep(
                     min(_FIRST_PAUSE_S * 2 ** min(setbacks - 1, 5), _LONGEST_PAUSE_S)
                 )
             idle_since_s = noop_at_s = self._clock.monotonic()
         return carried
+
+    async def _next_load(self, session: Session) -> Load | None:
+        parcel = await self._next_parcel(session)
+        return None if parcel is None else self._load(parcel)
 
     async def _next_parcel(self, session: Session) -> Parcel | None:
         """The next parcel for a connection that stands; None after a while without one."""
@@ -224,22 +256,27 @@ class Couriers:
 
     # --- one mail -------------------------------------------------------------------------------
 
-    async def _send(self, session: Session, parcel: Parcel) -> bool:
+    async def _send(self, session: Session, load: Load, hand: Hand) -> bool:
         """Carry out one transaction and hand in what came of it; False after a setback."""
-        holding, delivery = parcel.holding, parcel.delivery
-        if self._claims.is_suppressed(delivery):
-            await self._claims.take_back(holding, [delivery], DeliveryState.SUPPRESSED)
-            return True
-        while self._claims.shut(holding) is Shut.STALE:  # noqa: ASYNC110 - a look makes no event
-            # The next look lets it go, or tells why not: sent back now it would come again.
-            await asyncio.sleep(_STALE_S)
-        began = self._clock.reading().now
-        facts = await self._transact(session, parcel)
+        holding, delivery = load.parcel.holding, load.parcel.delivery
+        if not _rides(session, load):
+            if not session.alive:
+                # It was to follow a mail that broke the connection, and never reached the wire.
+                await self._claims.take_back(holding, [delivery])
+                return True
+            if self._claims.is_suppressed(delivery):
+                await self._claims.take_back(holding, [delivery], DeliveryState.SUPPRESSED)
+                return True
+            while self._claims.shut(holding) is Shut.STALE:  # noqa: ASYNC110 - a look makes no event
+                # The next look lets it go, or tells why not: sent back now it would come again.
+                await asyncio.sleep(_STALE_S)
+            load = replace(load, began=self._clock.reading().now)
+        facts = await self._transact(session, load, hand)
         judgement = await self._recorder.take(
             holding,
             delivery,
             facts,
-            began=began,
+            began=load.began,
             ended=self._clock.reading().now,
         )
         if judgement.blame is Blame.RELAY:
@@ -250,8 +287,41 @@ class Couriers:
             log.error("Flight log not written", action="flight_log_failed", reason=facts.reply)
         return facts.shut is not None or judgement.outcome is not Outcome.NOT_SENT
 
-    async def _transact(self, session: Session, parcel: Parcel) -> TransactionFacts:
-        holding, delivery, letter = parcel.holding, parcel.delivery, parcel.letter
+    async def _transact(self, session: Session, load: Load, hand: Hand) -> TransactionFacts:
+        if isinstance(load.content, TransactionFacts):
+            return load.content
+        holding = load.parcel.holding
+        return await session.send(
+            load.content,
+            gate=self._gate(load.parcel),
+            flight=self._flight,
+            lease_ok=lambda: self._claims.shut(holding) is not Shut.LEASE,
+            behind=lambda: self._follow(hand),
+        )
+
+    def _gate(self, parcel: Parcel) -> Callable[[], str | None]:
+        """The gate of one mail. An objection shuts it too, for as long as no content is out."""
+        claims, holding, delivery = self._claims, parcel.holding, parcel.delivery
+        return lambda: (
+            claims.shut(holding) or (_OBJECTED if claims.is_suppressed(delivery) else None)
+        )
+
+    def _follow(self, hand: Hand) -> tuple[Envelope, Callable[[], str | None]] | None:
+        """Take the next parcel in hand, if one waits, and give it out if it may leave now."""
+        try:
+            parcel = self._parcels.get_nowait()
+        except asyncio.QueueEmpty:
+            return None
+        if self._claims.shut(parcel.holding) is not None:
+            # It waits where its claim can take it back. Its place there is still free.
+            self._parcels.put_nowait(parcel)
+            return None
+        hand.load = load = self._load(parcel)
+        return (load.content, self._gate(parcel)) if isinstance(load.content, Envelope) else None
+
+    def _load(self, parcel: Parcel) -> Load:
+        delivery, letter = parcel.delivery, parcel.letter
+        began = self._clock.reading().now
         try:
             data = letter.copy_for(
                 delivery.recipient,
@@ -260,17 +330,18 @@ class Couriers:
             )
         except MessageError as error:
             text = f"5.6.0 {error} (local)"
-            return TransactionFacts(Phase.RCPT, 554, "5.6.0", text, local=True)
+            refusal = TransactionFacts(Phase.RCPT, 554, "5.6.0", text, local=True)
+            return Load(parcel, began, refusal)
         envelope = Envelope(
             mail_from=letter.return_path,
             rcpt_to=delivery.recipient.address,
             data=data,
             delivery=delivery.id,
-            token=holding.claim.token,
+            token=parcel.holding.claim.token,
+            reference=delivery.reference,
         )
-        return await session.send(
-            envelope,
-            gate=lambda: self._claims.shut(holding),
-            flight=self._flight,
-            lease_ok=lambda: self._claims.shut(holding) is not Shut.LEASE,
-        )
+        return Load(parcel, began, envelope)
+
+
+def _rides(session: Session, load: Load) -> bool:
+    return isinstance(load.content, Envelope) and session.carries(load.content)
