@@ -14,7 +14,7 @@ from distributor.core.states import DeliveryState, VersionState, WaveState
 from distributor.errors import NotFound
 from distributor.mail.compiling import compile_message, decoded_parts, subject_of
 from distributor.store import audit, contacts, deliverylog, lists, releases, waves, workers
-from distributor.store.deliverylog import Attempt, Filter, Line, Member
+from distributor.store.deliverylog import Attempt, Copy, Filter, Line, Member
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,8 +96,12 @@ class Preview:
 
 
 #: Whose name stands in a preview that is for nobody in particular.
-_SAMPLE = Recipient("jane.doe@herald.example", "Jane Doe", "Jane", "The Herald")
 _SAMPLE_REFERENCE = "preview"
+_SAMPLE = Copy(
+    Recipient("jane.doe@herald.example", "Jane Doe", "Jane", "The Herald"),
+    _SAMPLE_REFERENCE,
+    None,
+)
 
 
 class Review:
@@ -172,7 +176,8 @@ class Review:
     def preview(self, ref: str, address: str | None, *, now: datetime) -> Preview:
         """The mail as it would leave: of the approved message, or of the draft as it stands.
 
-        Without an address a made-up journalist stands in.
+        Without an address a made-up journalist stands in. Once the audience is sealed, an
+        address's own delivery is shown: the very bytes, with the Message-ID of the log.
 
         Raises:
             NotFound: No such release, or no contact of that address.
@@ -181,7 +186,7 @@ class Review:
         """
         with self._database.read() as tx:
             version = releases.latest(tx, releases.find_release(tx, ref))
-            recipient = _SAMPLE if address is None else _recipient(tx, address)
+            copy = _SAMPLE if address is None else _copy(tx, version, address)
         compiled = self.compiled(version)
         approved = compiled is not None
         if compiled is None:
@@ -191,7 +196,11 @@ class Review:
                 templates=self._templates,
             )
         letter = Letter(compiled, version.sender, version.sender.address)
-        data = letter.copy_for(recipient, reference=_SAMPLE_REFERENCE, date=now)
+        data = letter.copy_for(
+            copy.recipient,
+            reference=copy.reference,
+            date=copy.dated_at or now,
+        )
         text, html = decoded_parts(data)
         return Preview(version.ref, data, subject_of(data), text, html, approved)
 
@@ -245,14 +254,18 @@ def _view(wave: Wave, counts: dict[DeliveryState, int], names: dict[int, str]) -
     )
 
 
-def _recipient(tx: Connection, address: str) -> Recipient:
+def _copy(tx: Connection, version: Version, address: str) -> Copy:
+    sealed = deliverylog.copy_of(tx, version.id, address)
+    if sealed is not None:
+        return sealed
     contact = contacts.by_key(tx, key_of(address))
     if contact is None:
         msg = f"There is no contact {address}."
         raise NotFound(msg, remedy="distributor contacts find WORD")
-    return Recipient(
+    recipient = Recipient(
         contact.wire_address or contact.address,
         contact.name,
         contact.given_name,
         contact.outlet,
     )
+    return Copy(recipient, _SAMPLE_REFERENCE, None)

@@ -27,7 +27,7 @@ from distributor.errors import ConfigError, IllegalMove, StoreError
 from distributor.mail.flightlog import FlightLog
 from distributor.stages import keeping, preparing, scheduling
 from distributor.stages.dispatch import Dispatch
-from distributor.store import audit, waves, workers
+from distributor.store import audit, recovery, waves, workers
 from distributor.store.database import database_now
 from distributor.store.waves import DESK, Order
 
@@ -181,7 +181,6 @@ class Worker:
     async def _schedule(self) -> None:
         due = await self._ticked(self._schedule_now)
         self._dispatch.expect(due)
-        self._tell_what_comes(due)
         if due is not None:
             self._scheduler.add_job(
                 self._lift,
@@ -191,10 +190,12 @@ class Worker:
                 replace_existing=True,
             )
 
-    def _tell_what_comes(self, due: datetime | None) -> None:
+    def _tell_what_comes(self, due: datetime | None, retry: datetime | None) -> None:
         """Say what is waited for, whenever that changes: silence must not look like a fault."""
         zone = self._app.settings.desk.zone
         comes = f"leaves at {describe(due, zone)}" if due else "none is scheduled"
+        if retry:
+            comes += f"; what was put off is tried again at {describe(retry, zone)}"
         if comes != self._told:
             self._told = comes
             log.info("Next release", action="waiting", comes=comes)
@@ -214,7 +215,10 @@ class Worker:
             clock_agrees=reading.agrees,
         )
         with self._database.read() as tx:
-            return waves.next_send_at(tx, reading.now)
+            due = waves.next_send_at(tx, reading.now)
+            retry = recovery.next_retry(tx, reading.now)
+        self._tell_what_comes(due, retry)
+        return due
 
     def _mind_the_clock(self) -> None:
         """Ask the database's clock where it has one; set the anchor anew when that is due (I2)."""

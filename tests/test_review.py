@@ -101,7 +101,11 @@ def test_a_preview_is_byte_for_byte_what_dispatch_sends_to_that_contact(room: Ro
     assert len(sent) == 4
     for delivery in sent:
         shown = room.review.preview("R-1", delivery.recipient.address, now=NOON)
-        leaves = letter.copy_for(delivery.recipient, reference="preview", date=NOON)
+        leaves = letter.copy_for(
+            delivery.recipient,
+            reference=delivery.reference,
+            date=delivery.dated_at,
+        )
         assert shown.data == leaves
         assert shown.approved
         assert (shown.text, shown.html) == decoded_parts(leaves)

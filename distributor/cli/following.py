@@ -40,7 +40,7 @@ def show_progress(app: App, ref: str) -> None:
             time.sleep(_FOLLOW_S)
     show_counts(item)
     if item.only_retries:
-        say("Everybody has been tried. What was put off is tried again by itself.")
+        say("Everybody has been tried. What was put off is tried again while a worker runs.")
 
 
 def _progress(item: WaveView) -> Text:

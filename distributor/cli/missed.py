@@ -31,7 +31,8 @@ _REMEDIES = {
         "(distributor release preview REF --for ADDRESS)."
     ),
     DeliveryState.UNCERTAIN: (
-        "uncertain: the answer was lost, it may have arrived. Ask, then decide: "
+        "uncertain: the answer was lost, it may have arrived. Ask them, or search the mail "
+        "server's log for the Message-ID (distributor log REF ADDRESS); then decide: "
         "distributor settle REF ADDRESS sent|resend|never"
     ),
     DeliveryState.QUARANTINED: (
@@ -55,7 +56,7 @@ def show_missed(app: App, ref: str, lines: list[Line]) -> None:
         say_field("", f"{line.state}: {reason}{due}", width=_INDENT)
     say()
     people = "1 has" if len(lines) == 1 else f"{len(lines)} have"
-    say(f"{people} not got {ref}.")
+    say(f"{people} not got {ref}, as far as is known.")
     for state, words in _REMEDIES.items():
         if any(line.state is state for line in lines):
             say(words.replace("REF", ref))

@@ -322,6 +322,8 @@ def audience(ctx: typer.Context, ref: Ref, as_json: AsJson = False) -> None:
     if not members:
         say(unsealed_text(view.wave))
         return
+    if not view.wave.exclusions:
+        say("Nobody on these lists was left out.")
     print_table(
         ("ADDRESS", "NAME", "OUTLET", "STATE", "WHY NOT"),
         [
@@ -359,19 +361,22 @@ def preview(
 
     with opened(ctx) as application:
         shown = application.review.preview(ref, address, now=application.clock.now())
-    for path in _written(shown, out):
+    for path in _written(shown, out, address):
         say(str(path))
+    if address is None:
+        say("Made out to a sample journalist; --for ADDRESS shows one of your own.")
     say(f"Subject: {shown.subject}")
     if not shown.approved:
         say(("A draft: ", "yellow"), "not approved, so this is not yet what would leave.")
 
 
-def _written(shown: Preview, folder: Path) -> list[Path]:
+def _written(shown: Preview, folder: Path, address: str | None) -> list[Path]:
     """Write the mail's files; they hold embargoed text, so they are for their owner alone."""
     from distributor.errors import Refused
 
     files = {"eml": shown.data, "html": shown.html.encode(), "txt": shown.text.encode()}
-    paths = {folder / f"{shown.ref}.{suffix}": content for suffix, content in files.items()}
+    name = f"{shown.ref}-{address.replace('/', '_')}" if address else shown.ref
+    paths = {folder / f"{name}.{suffix}": content for suffix, content in files.items()}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, content in paths.items():

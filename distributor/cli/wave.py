@@ -77,9 +77,10 @@ def schedule(
             f"an earlier version has gone to {planned.had_before}; this one goes to all of its "
             "list again and is not marked as a correction.",
         )
-    if not alive:
-        warn("no worker is running, so nothing leaves. Start one: distributor run")
     say(f"Watch it: distributor log {planned.wave.ref} --follow")
+    if not alive:
+        warn("no worker is running, so nothing leaves.")
+        say("Next: distributor run, and leave it running")
 
 
 @app.command()

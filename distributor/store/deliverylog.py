@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from distributor.core.address import key_of
+from distributor.core.model import Recipient
 from distributor.store.schema import attempts, deliveries, exclusions, versions, waves
 
 if TYPE_CHECKING:
@@ -113,6 +114,32 @@ def of_address(
         _lines(release).where(deliveries.c.address_key == key_of(address)),
     ).all()
     return [(_line(row), _attempts(tx, row.id)) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """What makes one journalist's copy of a version: the same values give the same bytes."""
+
+    recipient: Recipient
+    reference: str
+    dated_at: datetime | None
+
+
+def copy_of(tx: Connection, version_id: int, address: str) -> Copy | None:
+    """The newest sealed delivery of a version to an address, in any case; None before sealing."""
+    row = tx.execute(
+        select(deliveries)
+        .where(
+            deliveries.c.version_id == version_id,
+            deliveries.c.address_key == key_of(address),
+        )
+        .order_by(deliveries.c.id.desc())
+        .limit(1),
+    ).first()
+    if row is None:
+        return None
+    recipient = Recipient(row.address, row.name, row.given_name, row.outlet)
+    return Copy(recipient, row.reference, row.dated_at)
 
 
 def audience(tx: Connection, wave_id: int) -> list[Member]:

@@ -438,7 +438,7 @@ def test_every_order_is_in_the_audit(room: Room) -> None:
     room.approve("R-1")
     with room.database.read() as tx:
         entries = audit.entries(tx, subject="release R-1")
-    assert [entry.action for entry in entries] == ["approved", "edited", "imported"]
+    assert [entry.action for entry in entries] == ["approved", "edited", "superseded", "imported"]
     assert entries[0].facts["seal"] == room.review.release("R-1").version.seal
 
 

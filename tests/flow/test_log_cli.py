@@ -281,7 +281,7 @@ def test_who_has_missed_it_is_said_by_name_with_the_reason_and_the_remedy(
     desk: CommandLine,
 ) -> None:
     said = desk.says("log", "R-1", "--missed")
-    assert "3 have not got R-1." in said
+    assert "3 have not got R-1, as far as is known." in said
     assert "uncertain: the answer was lost" in said
     assert "distributor settle R-1 ADDRESS sent|resend|never" in said
     assert "distributor contacts edit ADDRESS --address NEW" in said

@@ -87,9 +87,8 @@ def test_from_the_text_to_the_schedule_every_step_names_the_next(desk: CommandLi
     assert "leaves at 00:01 on Tuesday 1 January 2199" in done.out
     assert "2 recipients, 0 excluded" in done.out
     assert "distributor log R-1 --follow" in done.out
-    assert (
-        done.err == "warning: no worker is running, so nothing leaves. Start one: distributor run\n"
-    )
+    assert done.err == "warning: no worker is running, so nothing leaves.\n"
+    assert done.out.endswith("Next: distributor run, and leave it running\n")
     shown = desk.says("release", "show", "r-1")
     assert "General wave  planned, to press" in shown
     assert "sealed shortly before it leaves" in shown
@@ -325,6 +324,9 @@ def test_a_terminal_that_cannot_show_a_dash_does_not_stop_anything(desk: Command
 # --- preview --------------------------------------------------------------------------------------
 
 
+NAME = "R-1-JANE@herald.example"
+
+
 def test_a_preview_writes_three_files_that_agree(approved: CommandLine) -> None:
     said = approved.says(
         *("release", "preview", "R-1", "--for", "JANE@herald.example", "--out", "a/b")
@@ -332,13 +334,15 @@ def test_a_preview_writes_three_files_that_agree(approved: CommandLine) -> None:
     assert "Subject: A bridge opens for all" in said
     assert "draft" not in said.lower()
     folder = approved.folder / "a" / "b"
-    assert sorted(path.name for path in folder.iterdir()) == ["R-1.eml", "R-1.html", "R-1.txt"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        f"{NAME}.{suffix}" for suffix in ("eml", "html", "txt")
+    ]
     assert {path.stat().st_mode & 0o077 for path in folder.iterdir()} == {0}
-    mail = message_from_bytes((folder / "R-1.eml").read_bytes(), policy=policy.default)
+    mail = message_from_bytes((folder / f"{NAME}.eml").read_bytes(), policy=policy.default)
     assert mail["To"] == "Jane Doe <jane@herald.example>"
     text, html = (part.get_content().replace("\r\n", "\n") for part in mail.iter_parts())
-    assert (folder / "R-1.txt").read_text(encoding="utf-8") == text
-    assert (folder / "R-1.html").read_text(encoding="utf-8") == html
+    assert (folder / f"{NAME}.txt").read_text(encoding="utf-8") == text
+    assert (folder / f"{NAME}.html").read_text(encoding="utf-8") == html
 
 
 def test_a_preview_of_a_draft_says_so(desk: CommandLine) -> None:
