@@ -173,6 +173,38 @@ def test_an_objection_shuts_the_gate_of_one_mail_alone() -> None:
     assert couriers._gate(a_parcel(holding, 2))() == "objection"
 
 
+def test_a_claim_that_is_taken_back_shuts_the_gate_of_what_rides_alone() -> None:
+    async def story() -> None:
+        couriers, holding = couriers_of(1), a_holding(1)
+        claims = SimpleNamespace(shut=lambda _: None, is_suppressed=lambda _: False)
+        couriers._claims = cast("Any", claims)
+        parcel = a_parcel(holding, 1)
+        plain, riding = couriers._gate(parcel), couriers._gate(parcel, rides=True)
+        assert (plain(), riding()) == (None, None)
+        couriers.withdraw(holding)
+        assert (plain(), riding()) == (None, "withdrawn")
+        assert await couriers.take(parcel, 1.0)
+        assert riding() is None
+
+    asyncio.run(story())
+
+
+def test_a_stop_does_not_wait_for_riding_mails(tmp_path: Path) -> None:
+    server = Scripted(offers=PIPELINING, dot=(Wait(2.0), b"250 2.0.0 at last\r\n"))
+
+    async def story() -> None:
+        async with server:
+            with Press(tmp_path, server.port) as press:
+                ref = press.wave(20)
+                async with press.working() as worker:
+                    await press.until(lambda: any(seen.taken for seen in server.conversations))
+                    worker._dispatch.stop()
+                assert press.counts(ref) == {"accepted": 4, "queued": 16}
+
+    asyncio.run(story())
+    assert len(dotted(server)) == 4
+
+
 def test_a_parcel_whose_gate_is_shut_waits_where_its_claim_can_take_it_back() -> None:
     async def story() -> None:
         couriers, hand, holding = couriers_of(1), Hand(), a_holding(1)

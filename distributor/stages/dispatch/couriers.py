@@ -48,6 +48,8 @@ _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
 #: Why the gate is shut for a mail whose recipient objected after it was given out.
 _OBJECTED = "objection"
+#: Why it is shut for a mail that rides while its claim is taken back.
+_WITHDRAWN = "withdrawn"
 #: What follows a relay's own remedy, once it is stopped.
 _AGAIN = " It is tried again at the next release, or when the worker is started again."
 
@@ -104,6 +106,7 @@ class Couriers:
         self._wanted = asyncio.Event()
         self._standing = asyncio.Event()
         self._first = asyncio.Lock()
+        self._withdrawn: set[int] = set()
         self._alive = 0
         self._warm_until_s = 0.0
         self._complained = ""
@@ -139,11 +142,16 @@ class Couriers:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 await self._parcels.put(parcel)
+                self._withdrawn.discard(parcel.holding.claim.token)
                 return True
         return False
 
     def withdraw(self, holding: Holding) -> list[Delivery]:
-        """Hand out again what waits of that claim; what is on the wire is finished."""
+        """Hand out again what waits of that claim; what is on the wire is finished.
+
+        But a mail that rides waits too, for the answer to the one before it: its content stays.
+        """
+        self._withdrawn.add(holding.claim.token)
         waiting = [self._parcels.get_nowait() for _ in range(self._parcels.qsize())]
         for parcel in waiting:
             if parcel.holding is not holding:
@@ -293,18 +301,24 @@ class Couriers:
         holding = load.parcel.holding
         return await session.send(
             load.content,
-            gate=self._gate(load.parcel),
+            gate=self._gate(load.parcel, rides=_rides(session, load)),
             flight=self._flight,
             lease_ok=lambda: self._claims.shut(holding) is not Shut.LEASE,
             behind=lambda: self._follow(hand),
         )
 
-    def _gate(self, parcel: Parcel) -> Callable[[], str | None]:
+    def _gate(self, parcel: Parcel, *, rides: bool = False) -> Callable[[], str | None]:
         """The gate of one mail. An objection shuts it too, for as long as no content is out."""
-        claims, holding, delivery = self._claims, parcel.holding, parcel.delivery
-        return lambda: (
-            claims.shut(holding) or (_OBJECTED if claims.is_suppressed(delivery) else None)
-        )
+        holding, delivery = parcel.holding, parcel.delivery
+
+        def gate() -> str | None:
+            if (shut := self._claims.shut(holding)) is not None:
+                return shut
+            if self._claims.is_suppressed(delivery):
+                return _OBJECTED
+            return _WITHDRAWN if rides and holding.claim.token in self._withdrawn else None
+
+        return gate
 
     def _follow(self, hand: Hand) -> tuple[Envelope, Callable[[], str | None]] | None:
         """Take the next parcel in hand, if one waits, and give it out if it may leave now."""
