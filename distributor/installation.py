@@ -53,7 +53,7 @@ class Installation:
                 return None
             if installation.stored(tx) is None:
                 starts = self._seen_starts()
-                installation.confirm(tx, self._identity(tx), starts=starts, now=now)
+                installation.move_in(tx, self._identity(tx), starts=starts, now=now)
             return installation.count_start(tx)
 
         starts = self._database.write(work).result()

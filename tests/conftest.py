@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+import structlog
 
 from distributor.settings import PREFIX, is_loopback
 from tests import postgresql
@@ -33,6 +34,12 @@ def _no_settings_from_outside() -> Iterator[None]:
             if name.upper().startswith(PREFIX) and name != postgresql.VARIABLE:
                 patch.delenv(name)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_log_left_set_up() -> None:
+    """Forget where a command of an earlier test had its log go: that stream is closed by now."""
+    structlog.reset_defaults()
 
 
 # The network ends at this machine

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import exists, insert, select, text, update
+from sqlalchemy import exists, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from distributor.store.schema import installation, waves
 
@@ -29,13 +30,17 @@ def stored(tx: Connection) -> Installation | None:
     return Installation(row.identity, row.starts) if row is not None else None
 
 
+def move_in(tx: Connection, identity: str, *, starts: int, now: datetime) -> None:
+    """Bind a database that no worker ever used; of two first workers at once, one does it."""
+    row = {"id": 1, "identity": identity, "starts": starts, "confirmed_at": now}
+    insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
+    tx.execute(insert(installation).values(**row).on_conflict_do_nothing())
+
+
 def confirm(tx: Connection, identity: str, *, starts: int, now: datetime) -> None:
-    """Bind the database to this installation."""
-    values = {"identity": identity, "starts": starts, "confirmed_at": now}
-    if stored(tx) is None:
-        tx.execute(insert(installation).values(id=1, **values))
-    else:
-        tx.execute(update(installation).values(**values))
+    """Bind the database to this installation, whatever it was bound to."""
+    move_in(tx, identity, starts=starts, now=now)
+    tx.execute(update(installation).values(identity=identity, starts=starts, confirmed_at=now))
 
 
 def count_start(tx: Connection) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,8 @@ from tests.builders import NOON, a_planned_wave
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
+
+    from sqlalchemy import Connection
 
     from distributor.store.database import Database
 
@@ -188,3 +192,23 @@ def test_i11_postgresql_knows_its_cluster_and_database(
     database = open_database(server.url(second))
     assert not Installation(database, state, host="here").start(now=NOON)
     database.close()
+
+
+@pytest.mark.parametrize("engine_name", ["postgresql"], indirect=True)
+def test_two_first_workers_at_once_are_both_counted(migrated_url: str) -> None:
+    first, second = open_database(migrated_url), open_database(migrated_url)
+    looked = threading.Barrier(2)
+
+    def start(database: Database) -> int:
+        def work(tx: Connection) -> int:
+            assert installation.stored(tx) is None
+            looked.wait(timeout=10)
+            installation.move_in(tx, "here", starts=0, now=NOON)
+            return installation.count_start(tx)
+
+        return database.write(work).result(timeout=20)
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(start, (first, second))) == [1, 2]
+    second.close()
+    first.close()
