@@ -16,19 +16,18 @@ import json
 import os
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from distributor.core.outcome import Phase, TransactionFacts, parse_enhanced
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
 VERSION: Final = 1
 SUFFIX: Final = ".flight"
 #: Made once: ``json.dumps`` with separators makes an encoder a call, half the cost of a line.
 _ENCODE: Final = json.JSONEncoder(separators=(",", ":")).encode
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 DeliveryKey = int | str
 Token = int | str | None
@@ -117,16 +116,6 @@ class Flight:
         if doubtful or (entry is not None and entry.stage is Stage.DOTTED):
             return TransactionFacts(Phase.DOT, dotted=True, cut=True)
         return TransactionFacts(Phase.BODY, reply=entry.reply if entry else "", cut=True)
-
-
-def this_boot() -> str:
-    """Return the id the kernel drew at this boot.
-
-    Raises:
-        OSError: there is no /proc.
-
-    """
-    return _BOOT_ID.read_text(encoding="ascii").strip()
 
 
 class FlightLog:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, exists, func, or_, select, update
+from sqlalchemy import and_, exists, or_, select, update
 
 from distributor.core.model import Claim, WaveKind
 from distributor.core.states import BatchState, DeliveryState, WaveState
@@ -173,13 +173,3 @@ def release_claims(tx: Connection, ids: Sequence[int], order: Order) -> int:
         audit.record_batches(tx, keys, state.value, order)
         freed += len(keys)
     return freed
-
-
-def next_due(tx: Connection, after: datetime) -> datetime | None:
-    """The soonest instant at which a ready batch falls due."""
-    return tx.execute(
-        select(func.min(batches.c.due_at)).where(
-            batches.c.state == BatchState.READY,
-            batches.c.due_at > after,
-        ),
-    ).scalar()

@@ -98,12 +98,6 @@ def lines(tx: Connection, release: int, wanted: Filter) -> Iterator[Line]:
                 yield _line(row)
 
 
-def changed_since(tx: Connection, release: int, since: datetime) -> list[Line]:
-    """Deliveries that changed at or after that instant, the earliest change first."""
-    query = _lines(release).where(deliveries.c.at >= since).order_by(None)
-    return [_line(row) for row in tx.execute(query.order_by(deliveries.c.at, deliveries.c.id))]
-
-
 def of_address(
     tx: Connection,
     release: int,

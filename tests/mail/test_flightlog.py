@@ -27,7 +27,6 @@ from distributor.mail.flightlog import (
     logs,
     read,
     seize,
-    this_boot,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -236,11 +235,6 @@ def test_the_owner_may_discard_its_own(tmp_path: Path) -> None:
     log.discard()
     assert logs(tmp_path) == []
     log.close()
-
-
-def test_this_boot_has_an_id() -> None:
-    assert len(this_boot()) == 36
-    assert this_boot() == this_boot()
 
 
 def test_closing_or_discarding_twice_is_harmless(tmp_path: Path) -> None:

@@ -79,14 +79,6 @@ def test_a_line_says_what_the_server_said(database: Database, wave: Wave) -> Non
     assert line.message_id.endswith("@desk.example>")
 
 
-def test_following_shows_what_changed_since(database: Database, wave: Wave) -> None:
-    with database.read() as tx:
-        changed = deliverylog.changed_since(tx, wave.release_id, NOON + MINUTE)
-        both = deliverylog.changed_since(tx, wave.release_id, NOON)
-    assert [line.outlet for line in changed] == ["THE PAPER"]
-    assert [line.outlet for line in both] == ["Écho", "THE PAPER"]
-
-
 def test_an_address_shows_its_attempts_in_any_case(database: Database, wave: Wave) -> None:
     with database.read() as tx:
         first, *_ = deliverylog.lines(tx, wave.release_id, Filter())
