@@ -197,6 +197,19 @@ class Relay:
 
     async def _open(self) -> aiosmtplib.SMTP:
         """Return a client that stands right before its first MAIL."""
+        smtp: aiosmtplib.SMTP | None = None
+        try:
+            smtp = await self._prepared()
+            return smtp
+        finally:
+            # aiosmtplib waits by wait_for, which on Python 3.11 swallows a cancellation that
+            # comes together with the answer (mended in 3.12): a courier would never end.
+            if _is_cancelled():
+                if smtp is not None:
+                    smtp.close()
+                raise asyncio.CancelledError
+
+    async def _prepared(self) -> aiosmtplib.SMTP:
         try:
             reached = await self._reach()
             smtp = await self._greet(reached)
@@ -247,14 +260,8 @@ class Relay:
 
     async def _greet(self, reached: socket.socket) -> aiosmtplib.SMTP:
         policy = self.policy
-        if policy.security == "none" and not _is_loopback(reached):
-            reached.close()
-            raise RelayError(
-                f"{self._where} is not on this machine, and mail may not go there in clear text",
-                permanent=True,
-                remedy='Set relay.security to "starttls" or "tls".',
-            )
         try:
+            self._refuse_clear_text(reached)
             smtp = aiosmtplib.SMTP(
                 hostname=policy.host,
                 sock=reached,
@@ -267,8 +274,21 @@ class Relay:
         except BaseException:
             reached.close()
             raise
-        await smtp.connect()
+        try:
+            await smtp.connect()
+        except BaseException:
+            smtp.close()
+            _let_go(reached)
+            raise
         return smtp
+
+    def _refuse_clear_text(self, reached: socket.socket) -> None:
+        if self.policy.security == "none" and not _is_loopback(reached):
+            raise RelayError(
+                f"{self._where} is not on this machine, and mail may not go there in clear text",
+                permanent=True,
+                remedy='Set relay.security to "starttls" or "tls".',
+            )
 
     async def _introduce(self, smtp: aiosmtplib.SMTP) -> None:
         await smtp.ehlo()
@@ -399,11 +419,35 @@ async def _auth(smtp: aiosmtplib.SMTP, method: str, policy: RelayPolicy) -> None
     await call[method](policy.username, password)
 
 
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _let_go(reached: socket.socket) -> None:
+    """Close a socket, unless a transport has it and closes it in its own time.
+
+    A connect that is cancelled early enough never came to make one.
+    """
+    if reached.fileno() < 0:
+        return
+    try:
+        asyncio.get_running_loop().remove_reader(reached)
+    except RuntimeError:
+        return
+    reached.close()
+
+
 def _is_loopback(connected: socket.socket) -> bool:
-    """Whether the other end is this machine: asked of the connection, not of a name."""
+    """Whether the other end is this machine: asked of the connection, not of a name.
+
+    Raises:
+        OSError: There is no other end any more.
+
+    """
     try:
         return ipaddress.ip_address(connected.getpeername()[0]).is_loopback
-    except (OSError, ValueError):
+    except ValueError:
         return False
 
 

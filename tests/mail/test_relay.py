@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
+import gc
 import importlib.metadata
 import io
 import logging
@@ -537,3 +540,86 @@ def test_probe_shows_what_the_server_offers_and_leaves_health_alone(
 def test_probe_without_tls_or_login_says_so() -> None:
     probe = meet(Scripted(), lambda relay: relay.probe())
     assert (probe.tls_version, probe.certificate_until, probe.logged_in) == (None, None, False)
+
+
+@pytest.mark.parametrize("security", ["none", "tls"])
+def test_a_cancelled_connect_ends_at_whatever_moment_and_leaves_no_socket(
+    security: str, trusted: tuple[ssl.SSLContext, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, pem = trusted
+    secure: dict[str, Any] = {}
+    if security == "tls":
+        secure = {"tls": context, "implicit_tls": True}
+    greet = Relay._greet
+    reached = asyncio.Event()
+
+    async def telling(self: Relay, to: socket.socket) -> Any:
+        reached.set()
+        return await greet(self, to)
+
+    monkeypatch.setattr(Relay, "_greet", telling)
+
+    async def cancel_after(turns: int, relay: Relay) -> None:
+        relay.reset()
+        reached.clear()
+        connecting = asyncio.create_task(relay.connect())
+        await reached.wait()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        connecting.cancel()
+        done, _ = await asyncio.wait({connecting}, timeout=5)
+        assert done
+        if not connecting.cancelled() and connecting.exception() is None:
+            # It stood before anybody cancelled.
+            await connecting.result().quit()
+
+    async def story() -> None:
+        async with Scripted(**secure) as server:
+            relay = a_relay(server, security=security, ca_file=pem)
+            for turns in range(60):
+                await cancel_after(turns, relay)
+            await asyncio.sleep(0.1)
+        gc.collect()
+
+    asyncio.run(story())
+
+
+def test_a_cancellation_that_comes_with_the_answer_is_not_swallowed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def story() -> None:
+        asked = asyncio.Event()
+
+        async def swallowing(self: Relay, smtp: object) -> None:
+            """Do what wait_for of Python 3.11 does when the answer is there already."""
+            del self, smtp
+            asked.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(10)
+
+        monkeypatch.setattr(Relay, "_introduce", swallowing)
+        async with Scripted() as server:
+            connecting = asyncio.create_task(a_relay(server).connect())
+            await asked.wait()
+            connecting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await connecting
+
+    asyncio.run(story())
+
+
+def test_a_server_that_resets_at_once_is_away_and_not_taken_for_another_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Gone(socket.socket):
+        def getpeername(self) -> Any:
+            raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    async def story() -> None:
+        async with Scripted() as server:
+            monkeypatch.setattr(relay_module.socket, "socket", Gone)
+            with pytest.raises(RelayError) as caught:
+                await a_relay(server).connect()
+            assert not caught.value.permanent
+
+    asyncio.run(story())
