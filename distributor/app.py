@@ -13,6 +13,7 @@ from distributor.clock import GuardedClock, host_id
 from distributor.core.model import Sender
 from distributor.core.policy import SendingPolicy
 from distributor.core.retry import RetryPolicy
+from distributor.core.share import WHOLE
 from distributor.desk.contacts import Contacts
 from distributor.desk.lists import Lists
 from distributor.desk.releases import Releases
@@ -27,6 +28,7 @@ from distributor.shipped import shipped
 from distributor.store.database import open_database, upgrade
 
 if TYPE_CHECKING:
+    from distributor.core.share import Share
     from distributor.settings import Settings
     from distributor.store.database import Database
 
@@ -135,8 +137,8 @@ def upgrade_database(settings: Settings) -> None:
     upgrade(settings.database.url, busy_timeout_s=settings.database.busy_timeout_s)
 
 
-def relay_of(settings: Settings) -> Relay:
-    """The mail server of the settings, nothing opened yet."""
+def relay_of(settings: Settings, share: Share = WHOLE) -> Relay:
+    """The mail server of the settings, with this process's share of it; nothing opened yet."""
     relay = settings.relay
     policy = RelayPolicy(
         name=relay.name,
@@ -147,7 +149,7 @@ def relay_of(settings: Settings) -> Relay:
         password=relay.password,
         ca_file=relay.ca_file,
         hello_name=relay.hello_name,
-        connections=relay.connections,
+        connections=share.part(relay.connections),
         timeouts=Timeouts(
             connect_s=relay.connect_timeout_s,
             command_s=relay.command_timeout_s,

@@ -247,7 +247,7 @@ class SendingSettings(_Section):
 
 
 class WorkerSettings(_Section):
-    """The process that sends."""
+    """The processes that send."""
 
     state_dir: Path = Field(
         default=Path("state"), description="Folder of the flight logs and the installation file."
@@ -260,6 +260,12 @@ class WorkerSettings(_Section):
         ge=6,
         le=3600,
         description="Seconds a claimed batch stays a worker's own (6 to 3600).",
+    )
+    processes: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Worker processes on this machine (1 to 64); they share relay.connections.",
     )
 
 
