@@ -16,6 +16,7 @@ import threading
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -32,6 +33,11 @@ STEADY_WITHIN_S: Final = 0.5
 WATCHED_EVERY_S: Final = 10.0
 #: A database that took longer than this, in seconds, to say the time did not say it.
 ROUND_TRIP_LIMIT_S: Final = 1.0
+
+#: The watch need not see every reading: a clock that moved still stands elsewhere so many seconds
+#: later, and readings are asked for at every mail.
+_WATCH_STEP_S: Final = 0.1
+_FIRST: Final = itemgetter(0)
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MACHINE_IDS = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
@@ -107,14 +113,17 @@ class Watch:
 
 def read(offsets: Offsets, boot_s: float) -> Reading:
     """Tell the time ``boot_s`` seconds after boot: the earliest clock's word."""
-    ordered = sorted(offsets.named().items(), key=lambda item: item[1])
-    earliest, latest = ordered[0][1], ordered[-1][1]
-    spread_s = (latest - earliest).total_seconds()
+    clocks = [(offsets.wall, "wall"), (offsets.anchor, "anchor")]
+    if offsets.database is not None:
+        clocks.append((offsets.database, "database"))
+    clocks.sort(key=_FIRST)
+    earliest = clocks[0][0]
+    spread_s = (clocks[-1][0] - earliest).total_seconds()
     return Reading(
-        now=earliest + timedelta(seconds=boot_s),
-        agrees=spread_s <= AGREE_S,
-        spread_s=spread_s,
-        sources=tuple(name for name, _ in ordered),
+        earliest + timedelta(seconds=boot_s),
+        spread_s <= AGREE_S,
+        spread_s,
+        tuple([name for _, name in clocks]),
     )
 
 
@@ -223,12 +232,15 @@ class GuardedClock:
         wall = self._wall()
         boot_s = self._boot()
         offsets = Offsets(_offset(wall, boot_s), self._anchor, self._database)
-        self._watch = watch(self._watch, offsets, boot_s)
+        watched = self._watch
+        if watched is None or not 0 <= boot_s - watched.seen_s < _WATCH_STEP_S:
+            self._watch = watch(watched, offsets, boot_s)
         return offsets, boot_s
 
 
 def _offset(at: datetime, boot_s: float) -> datetime:
-    return at.astimezone(UTC) - timedelta(seconds=boot_s)
+    utc = at if at.tzinfo is UTC else at.astimezone(UTC)
+    return utc - timedelta(seconds=boot_s)
 
 
 def boot_id() -> str:

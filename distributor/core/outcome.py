@@ -87,6 +87,8 @@ class Judgement:
     suppress: bool = False
 
 
+#: What nearly every mail comes to; made once, as it is asked for at every mail.
+_TAKEN: Final = Judgement(Outcome.ACCEPTED, Blame.NONE)
 #: Replies before the dot, by phase and first digit. Whatever is not here is the relay's fault.
 _REFUSALS: Final[dict[tuple[Phase, int], tuple[Outcome, Blame]]] = {
     (Phase.MAIL, 5): (Outcome.NOT_SENT, Blame.WAVE),
@@ -106,6 +108,8 @@ def judge(facts: TransactionFacts) -> Judgement:
     the connection is dropped.
     """
     if facts.dotted:
+        if _first_digit(facts) == 2 and not facts.odd and not facts.cut:  # noqa: PLR2004
+            return _TAKEN
         outcome, blame = _after_the_dot(facts)
     elif facts.shut is not None:
         outcome, blame = Outcome.NOT_SENT, Blame.NONE
@@ -200,6 +204,8 @@ def clean_reply(raw: bytes) -> str:
     Bytes that are no UTF-8 and characters that steer a terminal, a log or the direction of
     reading become backslash escapes (reliability section 6, row 26). HTML is the page's matter.
     """
+    if len(raw) <= REPLY_LIMIT and raw.isascii() and (plain := raw.decode("ascii")).isprintable():
+        return plain
     kept: list[str] = []
     room = REPLY_LIMIT
     for character in raw[:REPLY_LIMIT].decode("utf-8", "backslashreplace"):

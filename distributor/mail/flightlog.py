@@ -121,8 +121,11 @@ class Flight:
 class FlightLog:
     """The open log of one worker. Its lock is held as long as the process lives.
 
-    Every method that appends raises OSError when the line is not wholly written; the file then
-    ends where it ended before, so that a later line is not glued to half a one.
+    Every method that notes raises OSError when the line is not wholly written; the file then
+    ends where it ended before, so that a later line is not glued to half a one. A line that may
+    ``wait`` goes out in one append with the next: a mail's answer, the dot of the one behind it
+    and the start of a third are known at one instant, and an append is not for nothing. A line
+    that waited is lost with the one it waited for.
     """
 
     def __init__(self, descriptor: int, path: Path, header: bytes) -> None:
@@ -130,6 +133,7 @@ class FlightLog:
         self.path = path
         self._descriptor = descriptor
         self._size = 0
+        self._waiting: list[str] = []
         self._broken: OSError | None = None
         self._append(header)
         self._header_size = self._size
@@ -161,20 +165,38 @@ class FlightLog:
             raise
         return log
 
-    def started(self, delivery: DeliveryKey, *, token: Token = None) -> None:
+    def started(self, delivery: DeliveryKey, *, token: Token = None, wait: bool = False) -> None:
         """Note that MAIL is about to be written."""
-        self._append(_line([Stage.STARTED, delivery, token]))
+        self._note(f'["S",{_key(delivery)},{_key(token)}]\n', wait=wait)
 
-    def dotted(self, delivery: DeliveryKey, *, token: Token = None) -> None:
+    def dotted(self, delivery: DeliveryKey, *, token: Token = None, wait: bool = False) -> None:
         """Note that the final dot is about to be written."""
-        self._append(_line([Stage.DOTTED, delivery, token]))
+        self._note(f'["B",{_key(delivery)},{_key(token)}]\n', wait=wait)
 
     def answered(
-        self, delivery: DeliveryKey, code: int | None, reply: str, *, token: Token = None
+        self,
+        delivery: DeliveryKey,
+        code: int | None,
+        reply: str,
+        *,
+        token: Token = None,
+        wait: bool = False,
     ) -> None:
         """Note the server's answer; ``code`` None: the mail certainly did not leave."""
-        enhanced = parse_enhanced(reply)
-        self._append(_line([Stage.ANSWERED, delivery, token, code, enhanced, reply]))
+        entry = (Stage.ANSWERED, delivery, token, code, parse_enhanced(reply), reply)
+        self._note(f"{_ENCODE(entry)}\n", wait=wait)
+
+    def flush(self) -> None:
+        """Write what waits.
+
+        Raises:
+            OSError: It is not written, and will not be.
+
+        """
+        if self._waiting:
+            lines = "".join(self._waiting)
+            self._waiting.clear()
+            self._append(lines.encode("ascii"))
 
     def clear(self) -> None:
         """Forget every entry. Only when the outcome of each is committed elsewhere.
@@ -183,6 +205,7 @@ class FlightLog:
             OSError: the file cannot be cut.
 
         """
+        self._waiting.clear()
         os.ftruncate(self._descriptor, self._header_size)
         self._size = self._header_size
 
@@ -196,6 +219,11 @@ class FlightLog:
         """Remove the file and close: every outcome is committed elsewhere."""
         self.path.unlink(missing_ok=True)
         self.close()
+
+    def _note(self, line: str, *, wait: bool) -> None:
+        self._waiting.append(line)
+        if not wait:
+            self.flush()
 
     def _append(self, line: bytes) -> None:
         if self._broken is not None:
@@ -298,6 +326,11 @@ def _contents(descriptor: int) -> bytes:
         parts.append(part)
         offset += len(part)
     return b"".join(parts)
+
+
+def _key(key: DeliveryKey | Token) -> str:
+    """The key as JSON; nearly always a number, which needs no encoder."""
+    return str(key) if type(key) is int else _ENCODE(key)
 
 
 def _line(value: object) -> bytes:

@@ -13,6 +13,7 @@ _MAX_LOCAL: Final = 64
 _MAX_MAILBOX: Final = 254
 #: RFC 3461 4: what stands for itself in an xtext.
 _XTEXT: Final = frozenset(range(33, 127)) - set(b"+=")
+_PLAIN = re.compile(r"[!-*,-<>-~]*")
 
 
 def is_mailbox(address: str) -> bool:
@@ -41,6 +42,8 @@ def dot_stuffed(data: bytes) -> bytes:
 
 def xtext(text: str) -> str:
     """Return ``text`` as a parameter of a command may hold it (RFC 3461 4)."""
+    if _PLAIN.fullmatch(text):
+        return text
     return "".join(chr(octet) if octet in _XTEXT else f"+{octet:02X}" for octet in text.encode())
 
 
