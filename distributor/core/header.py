@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import re
 from datetime import UTC
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from distributor.core.address import address_fault, visible
@@ -206,6 +207,11 @@ def date_text(at: datetime) -> str:
     """
     if at.tzinfo is not UTC:
         raise ValueError("a message's date is in UTC")
+    return _date_text(at)
+
+
+@lru_cache(maxsize=16)  # deliveries are dated in groups
+def _date_text(at: datetime) -> str:
     iso = at.isoformat()
     return f"{_DAYS[at.weekday()]}, {iso[8:10]} {_MONTHS[at.month]} {iso[:4]} {iso[11:19]} +0000"
 

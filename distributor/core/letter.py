@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from distributor.core.message import Personal, ReleaseContent, check_final, header_names, merge
+from distributor.core.final import FinalBytes, check_final, frame_of
+from distributor.core.message import Personal, ReleaseContent, header_names, merge, personal_names
+from distributor.core.model import Recipient
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
+    from distributor.core.final import Frame
     from distributor.core.message import CompiledMessage
-    from distributor.core.model import Recipient, Sender, Version
+    from distributor.core.model import Sender, Version
 
 
 #: The template of a general wave.
@@ -21,13 +23,46 @@ TEMPLATE = "release"
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A compiled message with its sender; ``return_path`` is where bounces go."""
+    """A compiled message with its sender; ``return_path`` is where bounces go.
+
+    Made once for many copies: whatever no copy changes is worked out and judged here.
+    """
 
     compiled: CompiledMessage
     sender: Sender
     return_path: str
+    _domain: str = field(init=False, repr=False, compare=False)
+    _list_id: str = field(init=False, repr=False, compare=False)
+    _unsubscribe: str = field(init=False, repr=False, compare=False)
+    _headers: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    _frame: Frame | None = field(init=False, repr=False, compare=False)
 
-    def copy_for(self, recipient: Recipient, *, reference: str, date: datetime) -> bytes:
+    def __post_init__(self) -> None:
+        """Prepare the copies. A message that is not fit to leave is told of at each copy."""
+        domain = domain_of(self.sender.address)
+        sample = Personal(
+            recipient=Recipient("nobody@example.com"),
+            message_id=message_id("sample", domain),
+            date=datetime(2000, 1, 1, tzinfo=UTC),
+            delivery="sample",
+            unsubscribe_mailto=unsubscribe_uri(self.sender, "sample"),
+            list_id=f"releases.{domain}",
+        )
+        prepared = {
+            "_domain": domain,
+            "_list_id": sample.list_id,
+            "_unsubscribe": unsubscribe_uri(self.sender, ""),
+            "_headers": header_names(self.compiled, sample),
+            "_frame": frame_of(
+                personal_names(sample),
+                tuple(name for name, _ in self.compiled.headers),
+                (self.compiled.opening, *self.compiled.segments[1:]),
+            ),
+        }
+        for name, value in prepared.items():
+            object.__setattr__(self, name, value)
+
+    def copy_for(self, recipient: Recipient, *, reference: str, date: datetime) -> FinalBytes:
         """The final, checked bytes of one journalist's copy.
 
         The same arguments always give the same bytes: a resend is identical (I5).
@@ -37,20 +72,21 @@ class Letter:
 
         """
         personal = Personal(
-            recipient=recipient,
-            message_id=message_id(reference, self.sender),
-            date=date,
-            delivery=reference,
-            unsubscribe_mailto=unsubscribe_uri(self.sender, reference),
-            list_id=f"releases.{domain_of(self.sender.address)}",
+            recipient,
+            message_id(reference, self._domain),
+            date,
+            reference,
+            f"{self._unsubscribe}{reference}",
+            self._list_id,
         )
         data = merge(self.compiled, personal)
         check_final(
             data,
-            headers=header_names(self.compiled, personal),
+            headers=self._headers,
             recipient=recipient.address,
+            frame=self._frame,
         )
-        return data
+        return FinalBytes(data)
 
 
 def content_of(version: Version) -> ReleaseContent:
@@ -66,9 +102,9 @@ def content_of(version: Version) -> ReleaseContent:
     )
 
 
-def message_id(reference: str, sender: Sender) -> str:
+def message_id(reference: str, domain: str) -> str:
     """Stable for a delivery and opaque: it says nothing of the release (design section 7, I9)."""
-    return f"<{reference}@{domain_of(sender.address)}>"
+    return f"<{reference}@{domain}>"
 
 
 def unsubscribe_uri(sender: Sender, reference: str) -> str:

@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 
+from distributor.core.final import check_final
 from distributor.core.header import (
     DELIVERY,
-    LINE_MAX,
     LIST_ID,
     MAILTO,
     MESSAGE_ID,
@@ -32,16 +31,15 @@ from distributor.core.header import (
     fold_mailbox,
 )
 from distributor.core.model import Draft, Recipient, Sender
-from distributor.core.quoted import QP_LINE_MAX, READY, quoted
+from distributor.core.quoted import READY, quoted
 from distributor.errors import MessageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 Coding = Literal["text", "html"]
 
 _FORMAT: Final = 1
-_OCTETS_MAX: Final = 998  # RFC 5322 2.1.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +60,8 @@ class ReleaseContent:
     unsubscribe: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Personal:
-    """What differs between two mails of one compiled message.
+class Personal(NamedTuple):
+    """What differs between two mails of one compiled message. A tuple: every mail makes one.
 
     ``message_id`` stands in its angle brackets; ``date`` is in UTC; ``unsubscribe_mailto`` is a
     ``mailto:`` URI; ``list_id`` is bare (``press.example.org``); ``delivery`` is our opaque
@@ -87,13 +84,15 @@ class Slot(NamedTuple):
 
 
 def _addressed_to(recipient: Recipient) -> str:
-    known = [part for part in (recipient.name, recipient.outlet) if part]
-    return ", ".join(known) or recipient.address
+    name, outlet = recipient.name, recipient.outlet
+    return f"{name}, {outlet}" if name and outlet else name or outlet or recipient.address
 
 
 def _known_as(recipient: Recipient) -> str:
-    known = [part for part in (recipient.name, recipient.outlet) if part]
-    return f" ({', '.join(known)})" if known else ""
+    name, outlet = recipient.name, recipient.outlet
+    if name and outlet:
+        return f" ({name}, {outlet})"
+    return f" ({name or outlet})" if name or outlet else ""
 
 
 #: What a template may show of its recipient. The last two are ready-made so that no template needs
@@ -108,7 +107,7 @@ SLOT_VALUES: Final[dict[str, Callable[[Recipient], str]]] = {
 }
 
 
-_Step = tuple[Slot, "Callable[[Recipient], str]", "Callable[[str], object]", str]
+_Step = tuple[Slot, "Callable[[Recipient], str]", "Callable[[str], object]", bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +125,7 @@ class CompiledMessage:
     segments: tuple[bytes, ...]
     slots: tuple[Slot, ...]
     html_size: int = 0
-    opening: str = field(init=False, repr=False, compare=False)
+    opening: bytes = field(init=False, repr=False, compare=False)
     plan: tuple[_Step, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -136,9 +135,11 @@ class CompiledMessage:
         for slot in self.slots:
             if slot.field not in SLOT_VALUES or slot.coding not in READY:
                 raise MessageError(f"unknown slot {slot.field!r} in {slot.coding!r}")
-        first, *following = (segment.decode("ascii") for segment in self.segments)
+        if not all(segment.isascii() for segment in self.segments):
+            raise MessageError("a compiled message is of 7-bit text")
+        first, *following = self.segments
         block = "".join(f"{name}: {value}\r\n" for name, value in self.headers)
-        object.__setattr__(self, "opening", f"{block}\r\n{first}")
+        object.__setattr__(self, "opening", f"{block}\r\n".encode("ascii") + first)
         plan = tuple(
             (slot, SLOT_VALUES[slot.field], READY[slot.coding], segment)
             for slot, segment in zip(self.slots, following, strict=True)
@@ -195,16 +196,16 @@ def merge(compiled: CompiledMessage, personal: Personal) -> bytes:
 
     """
     recipient = personal.recipient
-    pieces = [_personal_headers(personal), compiled.opening]
+    pieces = [_personal_headers(personal).encode("ascii"), compiled.opening]
     for slot, value_of, ready, segment in compiled.plan:
         value = value_of(recipient)
         if ready(value):
-            pieces += (value, "=\r\n", segment)
+            pieces += (value.encode("ascii"), b"=\r\n", segment)
         elif value:
             pieces += (_fill(slot, value), segment)
         else:
             pieces.append(segment)
-    return "".join(pieces).encode("ascii")
+    return b"".join(pieces)
 
 
 def _personal_headers(personal: Personal) -> str:
@@ -230,18 +231,21 @@ def _personal_headers(personal: Personal) -> str:
 
 def header_names(compiled: CompiledMessage, personal: Personal) -> tuple[str, ...]:
     """Exactly the headers that :func:`merge` writes for these two: what the check expects."""
+    return (*personal_names(personal), *(name for name, _ in compiled.headers))
+
+
+def personal_names(personal: Personal) -> tuple[str, ...]:
+    """The headers that differ from mail to mail, in their order: they come first."""
     optional = (
         *(("List-Id",) if personal.list_id is not None else ()),
         *(("List-Unsubscribe",) if personal.unsubscribe_mailto is not None else ()),
     )
-    always = ("To", "Date", "Message-ID", "X-Distributor-Delivery")
-    return (*always, *optional, *(name for name, _ in compiled.headers))
+    return ("To", "Date", "Message-ID", "X-Distributor-Delivery", *optional)
 
 
-def _fill(slot: Slot, value: str) -> str:
+def _fill(slot: Slot, value: str) -> bytes:
     check_text(value, f"recipient's {slot.field.replace('_', ' ')}")
-    encoded = quoted(_escaped(value) if slot.coding == "html" else value, closed=True)
-    return encoded.decode("ascii")
+    return quoted(_escaped(value) if slot.coding == "html" else value, closed=True)
 
 
 def _escaped(value: str) -> str:
@@ -252,65 +256,6 @@ def _escaped(value: str) -> str:
         .replace('"', "&#34;")
         .replace("'", "&#39;")
     )
-
-
-_ATOMS: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_TO: Final = re.compile(
-    rf"(?:(?:\"(?:[^\"\\]|\\.)*\"|{_ATOMS}(?:(?:\r\n)? {_ATOMS})*)(?:\r\n)? <([^<>\r\n ]+)>"
-    r"|([^<>\r\n ,;]+))",
-)
-
-
-def check_final(data: bytes, *, headers: Iterable[str], recipient: str) -> None:
-    """Judge the final bytes of one mail, whatever made them (design section 7, I8).
-
-    ``headers`` names every header expected, each once; ``recipient`` is the one address of To.
-    Checked: ASCII; CRLF alone as line end, also at the end; no NUL; header lines of at most 998
-    octets, 76 with an encoded-word; body lines of at most 76; the header set; To.
-
-    Raises:
-        MessageError: which rule is broken. No text of the mail is repeated.
-
-    """
-    if not data.isascii() or b"\0" in data:
-        raise MessageError("the mail holds an octet that is not 7-bit text")
-    head, _, body = data.partition(b"\r\n\r\n")
-    lengths = list(map(len, body.splitlines()))
-    # Each CRLF adds two octets to its line: a bare CR or LF, or a last line without end, adds less.
-    if not lengths or len(body) != sum(lengths) + 2 * len(lengths):
-        raise MessageError("the mail holds a bare CR or LF, or does not end in CRLF")
-    if max(lengths) > QP_LINE_MAX:
-        raise MessageError("a body line is longer than 76 octets")
-    lines = head.splitlines()
-    if b"\r\n".join(lines) != head:
-        raise MessageError("the header holds a bare CR or LF")
-    _check_header([line.decode("ascii") for line in lines], sorted(headers), recipient)
-
-
-def _check_header(lines: list[str], expected: list[str], recipient: str) -> None:
-    names: list[str] = []
-    to = ""
-    for line in lines:
-        if len(line) > LINE_MAX and ("=?" in line or len(line) > _OCTETS_MAX):
-            raise MessageError("a header line is too long")
-        if line[:1] in " \t" and line.strip() and names:
-            if names[-1] == "To":
-                to += "\r\n" + line
-            continue
-        name, _, value = line.partition(": ")
-        if not value or value.isspace():
-            raise MessageError("a header line has no name or no value")
-        names.append(name)
-        if name == "To":
-            to = value
-    names.sort()
-    if names != expected:
-        odd = sorted(set(names) ^ set(expected)) or sorted({n for n in names if names.count(n) > 1})
-        shown = ", ".join(f"{name[:40]!a}" for name in odd)
-        raise MessageError(f"unexpected, missing or repeated headers: {shown}")
-    parsed = _TO.fullmatch(to)
-    if parsed is None or (parsed[1] or parsed[2]) != recipient:
-        raise MessageError("To does not hold exactly the one recipient")
 
 
 #: Texts that became a header of their own, or a broken line, somewhere (reliability finding 1).

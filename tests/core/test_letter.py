@@ -96,7 +96,7 @@ def test_the_content_keeps_embargo_and_zone_of_its_version() -> None:
 
 
 def test_machine_words_of_a_delivery() -> None:
-    assert message_id("ab", DESK) == "<ab@desk.example>"
+    assert message_id("ab", "desk.example") == "<ab@desk.example>"
     assert domain_of('"odd@local"@desk.example') == "desk.example"
     replying = replace(DESK, reply_to="d&sk@desk.example")
     assert unsubscribe_uri(replying, "ab") == "mailto:d%26sk@desk.example?subject=unsubscribe%20ab"

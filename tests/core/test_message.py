@@ -63,7 +63,7 @@ def compiled(subject: str = "Headline", *, sender: Sender = SENDER) -> CompiledM
 
 
 def to(name: str, address: str = "jane.doe@herald.example") -> Personal:
-    return replace(PERSONAL, recipient=Recipient(address, name=name))
+    return PERSONAL._replace(recipient=Recipient(address, name=name))
 
 
 def checked(message: CompiledMessage, personal: Personal) -> bytes:
@@ -120,7 +120,7 @@ def test_a_typical_mail_reads_as_written() -> None:
 def test_slot_values_decode_to_themselves_on_legal_lines(name: str, outlet: str) -> None:
     message = compiled()
     body = checked(
-        message, replace(PERSONAL, recipient=replace(JANE, name=name, outlet=outlet))
+        message, PERSONAL._replace(recipient=replace(JANE, name=name, outlet=outlet))
     ).partition(b"\r\n\r\n")[2]
     lines = body.split(b"\r\n")
     assert all(len(line) <= 76 for line in lines)
@@ -207,7 +207,7 @@ def test_row_1_statement_20_line_ends_are_refused_with_field_and_reason(
         "reply_to": lambda: compiled(sender=Sender("Press", "press@press.example", text)),
     }
     changed = {} if field in attempts else {field: text}
-    merging = replace(PERSONAL, recipient=replace(JANE, **changed))
+    merging = PERSONAL._replace(recipient=replace(JANE, **changed))
     with pytest.raises(MessageError) as refused:
         attempts.get(field, lambda: merge(compiled(), merging))()
     said = str(refused.value)
@@ -225,7 +225,7 @@ def test_statement_20_machine_headers_refuse_what_is_not_their_form(
     changed: str, value: str
 ) -> None:
     with pytest.raises(MessageError, match="not well-formed"):
-        merge(compiled(), replace(PERSONAL, **{changed: value}))
+        merge(compiled(), PERSONAL._replace(**{changed: value}))
 
 
 def test_finding_1_row_2_the_injecting_text_adds_no_header() -> None:
@@ -269,7 +269,7 @@ def test_finding_1_the_self_test_fails_where_control_characters_pass(
 
 def test_finding_2_a_long_unsubscribe_line_is_neither_encoded_nor_folded() -> None:
     uri = f"mailto:stop+{'k' * 150}@press.example?subject=Unsubscribe%20now"
-    data = checked(compiled(), replace(PERSONAL, unsubscribe_mailto=uri))
+    data = checked(compiled(), PERSONAL._replace(unsubscribe_mailto=uri))
     assert f"\r\nList-Unsubscribe: <{uri}>\r\n".encode() in data
 
 
@@ -325,7 +325,7 @@ def test_finding_3_what_stands_in_to_parses_back_equal(
 
 def test_statement_12_each_header_once_and_a_message_id_per_mail() -> None:
     first = checked(compiled(), PERSONAL)
-    second = checked(compiled(), replace(PERSONAL, message_id="<other@press.example>"))
+    second = checked(compiled(), PERSONAL._replace(message_id="<other@press.example>"))
     names = message_from_bytes(first).keys()
     assert len(names) == len(set(names))
     assert {"From", "Date", "Message-ID", "To", "Subject", "Reply-To"} <= set(names)
@@ -351,7 +351,7 @@ def test_statement_37_no_mail_calls_itself_automatic() -> None:
 
 
 def test_statement_39_list_headers_are_left_out_where_they_have_no_value() -> None:
-    bare = replace(PERSONAL, list_id=None, unsubscribe_mailto=None)
+    bare = PERSONAL._replace(list_id=None, unsubscribe_mailto=None)
     assert b"List-" not in checked(compiled(), bare)
 
 

@@ -137,8 +137,7 @@ FOREIGN: Final = replace(
     language="de-AT",
     zone="Europe/Vienna",
 )
-ZOE: Final = replace(
-    PERSONAL,
+ZOE: Final = PERSONAL._replace(
     recipient=Recipient("zoe@xn--zeitung-n2a.example", "Zoë O'Brien & Söhne", "Zoë", "Die <Welt>"),
 )
 

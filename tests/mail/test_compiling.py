@@ -56,7 +56,7 @@ def test_recipient_values_stand_in_both_parts() -> None:
     message = compile_message(PLAIN, kind="release", templates=TEMPLATES)
     for part in decoded_parts(merge(message, PERSONAL)):
         assert "Sent to jane.doe@herald.example (Jane Doe, The Herald)" in part
-    unknown = replace(PERSONAL, recipient=Recipient("news@herald.example"))
+    unknown = PERSONAL._replace(recipient=Recipient("news@herald.example"))
     assert "Sent to news@herald.example\n" in decoded_parts(merge(message, unknown))[0]
     assert "Sent to news@herald.example by" in decoded_parts(merge(message, unknown))[1]
 
@@ -83,7 +83,7 @@ def test_a_thousand_merged_mails_decode_to_exactly_what_rendering_each_gives(
     def same(recipient: Recipient) -> None:
         values = {name: value_of(recipient) for name, value_of in SLOT_VALUES.items()}
         whole = _rendered("release", {**context, "recipient": values}, folder)
-        text, html = decoded_parts(merge(message, replace(PERSONAL, recipient=recipient)))
+        text, html = decoded_parts(merge(message, PERSONAL._replace(recipient=recipient)))
         assert text == whole.text
         assert _events(html) == _events(whole.html)
 

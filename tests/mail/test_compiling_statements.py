@@ -49,7 +49,7 @@ def test_statement_11_row_4_long_lines_and_headers_stay_within_bounds() -> None:
     headline = "Überlang " * 500
     data = mailed(
         with_draft(headline=headline.strip(), body="x" * 100_000, notes=("é" * 5_000,)),
-        replace(PERSONAL, unsubscribe_mailto=f"mailto:{'u' * 200}@forum.example"),
+        PERSONAL._replace(unsubscribe_mailto=f"mailto:{'u' * 200}@forum.example"),
     )
     head, _, body = data.partition(b"\r\n\r\n")
     assert max(len(line) for line in head.split(b"\r\n")) <= 998
@@ -128,7 +128,7 @@ def test_statement_18_plain_text_stands_first(content: ReleaseContent) -> None:
 def test_statement_19_an_address_beyond_ascii_is_refused_and_a_labels_are_kept() -> None:
     assert b"<zoe@xn--zeitung-n2a.example>" in mailed(EMBARGOED, ZOE)
     with pytest.raises(MessageError, match="ASCII"):
-        mailed(EMBARGOED, replace(ZOE, recipient=Recipient("zoë@zeitung.example")))
+        mailed(EMBARGOED, ZOE._replace(recipient=Recipient("zoë@zeitung.example")))
 
 
 @pytest.mark.parametrize("end", ["\r", "\n", "\0", "\u2028", "\x85", "\x0b", "\x0c"])
