@@ -1,7 +1,9 @@
 """Reading config.toml, the environment and the secret files into one frozen ``Settings``.
 
-The environment wins over the file: ``DISTRIBUTOR_RELAY__HOST=…`` is ``relay.host``. Relative paths
-count from the folder of the file, or from the working directory where there is none.
+The environment wins over the file: ``DISTRIBUTOR_RELAY__HOST=…`` is ``relay.host``, of the first
+mail server where there are several; ``DISTRIBUTOR_RELAY_BACKUP__PASSWORD`` is that of the one named
+``backup``. Relative paths count from the folder of the file, or from the working directory where
+there is none.
 Invariant: nothing else in the program reads configuration, and no error shows a secret, not even
 through its cause.
 """
@@ -11,16 +13,17 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import SettingsError
 
 from distributor.errors import ConfigError
-from distributor.settings import PREFIX, Settings
+from distributor.settings import PREFIX, RelaySettings, Settings
 from distributor.shipped import shipped
 
 if TYPE_CHECKING:
@@ -35,8 +38,13 @@ _EXAMPLE = "config.example.toml"
 _SECRETS = frozenset({"relay.password", "database.url"})
 _SECRET_FILE_MAX_BYTES = 4096
 _OTHERS_MAY_READ = 0o077
+_RELAY = "relay"
+#: One part of a dotted key of TOML; dots within quotation marks part nothing.
+_PART = re.compile(r""""([^"]*)"|'([^']*)'|([^\s."']+)""")
 
 Key = tuple[str, ...]
+#: One mail server as the file and the variables of its name state it, nothing checked yet.
+Table = dict[str, Any]
 
 
 def load(path: Path | None = None) -> Settings:
@@ -115,14 +123,34 @@ class _File:
             return cls(path=chosen, folder=chosen.parent, text=text, data=data)
         raise ConfigError(f"{chosen}: {what}", remedy=f"See TOML's rules, or {_EXAMPLE}.")
 
-    def where(self, key: Key) -> str:
-        """Name the variable, or the file and line, that states ``key``."""
-        variable = _variable(key)
-        if variable in _environment():
-            return variable
-        number = _line_of(key, self.text)
+    def where(self, key: Key, nth: int = 0) -> str:
+        """Name the variable, or the file and line, that states ``key``.
+
+        ``nth`` counts mail servers from 0, where there are several.
+        """
+        variables = _environment()
+        named = _named_variable(_relay_name(self.tables[nth]), key[-1]) if self.tables else ""
+        candidates = (
+            *((_variable(key),) if nth == 0 else ()),
+            *((named,) if _of_relay(key) else ()),
+        )
+        for variable in candidates:
+            if variable in variables:
+                return variable
+        number = _line_of(key, self.text, nth=nth)
         line = f" line {number}" if number else ""
         return f"{self.path or 'defaults'}{line}"
+
+    @property
+    def tables(self) -> list[Table]:
+        """The mail servers in order; empty when none is stated, or not as tables."""
+        stated = self.data.get(_RELAY)
+        tables = cast("list[object]", stated) if isinstance(stated, list) else [stated]
+        return [cast("Table", table) for table in tables if isinstance(table, dict)]
+
+    def with_tables(self, tables: list[Table]) -> _File:
+        """The same file with these mail servers."""
+        return replace(self, data=self.data | {_RELAY: tables})
 
 
 def _text(path: Path, *, remedy: str) -> str:
@@ -152,16 +180,92 @@ def _variable(key: Key) -> str:
     return PREFIX + "__".join(key).upper()
 
 
+# --- mail servers: one table, or several -----------------------------------------------------
+
+
+def _of_relay(key: Key) -> bool:
+    return len(key) > 1 and key[0] == _RELAY
+
+
+def _relay_name(table: Table) -> str:
+    return str(table.get("name", RelaySettings.model_fields["name"].default))
+
+
+def _named_variable(name: str, key: str) -> str:
+    """The variable of one mail server's key, by its name: letters and digits, the rest as _."""
+    plain = re.sub(r"[^A-Z0-9]", "_", name.upper())
+    return f"{PREFIX}{_RELAY.upper()}_{plain}__{key.upper()}"
+
+
+def _overlaid(file: _File) -> tuple[_File, list[_Problem]]:
+    """Put the variables of named mail servers into their tables; those that name none are wrong."""
+    tables = [dict(table) for table in file.tables]
+    problems: list[_Problem] = []
+    environment = _environment()
+    if tables and (name := environment.get(_variable((_RELAY, "name")))):
+        tables[0]["name"] = name
+    for variable, value in environment.items():
+        section, _, key = variable.removeprefix(PREFIX).partition("__")
+        if not section.startswith(f"{_RELAY.upper()}_") or not key:
+            continue
+        meant = [table for table in tables if _named_variable(_relay_name(table), key) == variable]
+        for table in meant:
+            table[key.lower()] = value
+        if not meant:
+            name = section.partition("_")[2].lower()
+            remedy = f'Name it in the file: [[relay]], name = "{name}".'
+            problems.append(_Problem(variable, f"no relay is called {name}", remedy))
+    return (file.with_tables(tables) if tables else file), problems
+
+
+def _misshapen(file: _File) -> list[_Problem]:
+    """What is wrong with the mail servers as a whole: not tables, or two of one name."""
+    stated = file.data.get(_RELAY, {})
+    if isinstance(stated, list) and len(file.tables) != max(len(cast("Table", stated)), 1):
+        what = "relay is a list, but not of sections"
+        return [_Problem(file.where((_RELAY,)), what, "Write [[relay]] above each mail server.")]
+    names = [_named_variable(_relay_name(table), "name") for table in file.tables]
+    return [
+        _Problem(
+            file.where((_RELAY, "name"), nth),
+            f'relay.name: "{_relay_name(file.tables[nth])}" is the name of two mail servers',
+            'Give each [[relay]] a name of its own: name = "backup".',
+        )
+        for nth, name in enumerate(names)
+        if name in names[:nth]
+    ]
+
+
 def _validated(file: _File) -> tuple[Settings | None, list[_Problem]]:
     """Build the settings, or name every problem at once."""
     problems = [
         _unknown((section,), file) for section in file.data if section not in Settings.model_fields
     ]
     problems.extend(_strange_variables())
+    file, strange = _overlaid(file)
+    problems.extend(strange or _misshapen(file))
     if problems:
         return None, problems
+    first, *further = file.tables or [{}]
+    settings, problems = _first_of(file, first)
+    relays: list[RelaySettings] = []
+    for nth, table in enumerate(further, start=1):
+        try:
+            relays.append(RelaySettings.model_validate(table))
+        except ValidationError as error:
+            problems += [
+                _problem(details, file, nth=nth) for details in error.errors(include_url=False)
+            ]
+    if settings is None or problems:
+        return None, problems
+    return settings.with_relays((settings.relay, *relays)), []
+
+
+def _first_of(file: _File, table: Table) -> tuple[Settings | None, list[_Problem]]:
+    """Everything but the further mail servers."""
+    data: dict[str, Any] = {**file.data, **({_RELAY: table} if file.tables else {})}
     try:
-        return Settings(**file.data), []
+        return Settings(**data), []
     except ValidationError as error:
         return None, [_problem(details, file) for details in error.errors(include_url=False)]
     except SettingsError as error:
@@ -174,6 +278,9 @@ def _strange_variables() -> list[_Problem]:
     problems: list[_Problem] = []
     for name in _environment():
         section, _, key = name.removeprefix(PREFIX).lower().partition("__")
+        if section.startswith(f"{_RELAY}_") and key:
+            # Of a mail server by its name: looked at with the tables.
+            continue
         if section not in Settings.model_fields:
             problems.append(_Problem(name, f"{section} is not a section", _nearest((section, key))))
         elif not key:
@@ -184,30 +291,34 @@ def _strange_variables() -> list[_Problem]:
     return problems
 
 
-def _problem(details: ErrorDetails, file: _File) -> _Problem:
-    """Put one finding of pydantic into our words."""
+def _problem(details: ErrorDetails, file: _File, *, nth: int | None = None) -> _Problem:
+    """Put one finding of pydantic into our words; ``nth`` when it is of a further mail server."""
     context = details.get("ctx", {})
     extra = (context["key"],) if context.get("key") else ()
-    location = (*details["loc"], *extra)
+    location = (*((_RELAY,) if nth else ()), *details["loc"], *extra)
     key = tuple(str(part) for part in location if not isinstance(part, int))
+    where = file.where(key, nth or 0)
     if details["type"] == "extra_forbidden":
-        return _unknown(key, file)
-    dotted = ".".join(key)
-    if dotted not in known_keys():
+        return replace(_unknown(key, file), where=where)
+    # Within relay.domains the meaning is that of the whole table.
+    dotted, known = ".".join(key), ".".join(key[:2])
+    if known not in known_keys():
         what = f"{dotted} is a section, not a value"
-        return _Problem(file.where(key), what, f"Write [{dotted}], then one key a line.")
+        return _Problem(where, what, f"Write [{dotted}], then one key a line.")
     what = details["msg"][:1].lower() + details["msg"][1:].replace("nput should", "t must")
     value = details["input"]
     # A finding about a whole section comes with all of it, the password too.
     showable = dotted not in _SECRETS and isinstance(value, str | int | float)
     shown = f"{value!r} " if showable else ""
-    return _Problem(
-        file.where(key), f"{dotted}: {shown}{what}", f"{dotted}: {known_keys()[dotted]}"
-    )
+    return _Problem(where, f"{dotted}: {shown}{what}", f"{known}: {known_keys()[known]}")
 
 
 def _unknown(key: Key, file: _File) -> _Problem:
-    return _Problem(file.where(key), f"{'.'.join(key)} is not a known key", _nearest(key))
+    what = f"{'.'.join(key)} is not a known key"
+    within = ".".join(key[:2])
+    if len(key) > 2 and within in known_keys():  # noqa: PLR2004 - deeper than section and key
+        return _Problem(file.where(key), what, f"{within}: {known_keys()[within]}")
+    return _Problem(file.where(key), what, _nearest(key))
 
 
 def _nearest(key: Key) -> str:
@@ -223,18 +334,25 @@ def _nearest(key: Key) -> str:
     return f"The keys are listed in {_EXAMPLE}."
 
 
-def _line_of(key: Key, text: str) -> int | None:
-    """Line (from 1) that states ``key``, or what it stands in; None when nothing does."""
+def _line_of(key: Key, text: str, *, nth: int = 0) -> int | None:
+    """Line (from 1) that states ``key``, or what it stands in; None when nothing does.
+
+    ``nth`` tells which of several sections of one name is meant, counted from 0.
+    """
     section: Key = ()
     found: int | None = None
+    of_name: Counter[Key] = Counter()
     for number, line in enumerate(text.splitlines(), start=1):
-        header = re.match(r"\s*\[([^\[\]]+)\]", line)
-        entry = re.match(r"\s*([\w.\"'-]+)\s*=", line)
+        header = re.match(r"\s*(\[{1,2})([^\[\]]+)\]", line)
+        entry = re.match(r"""\s*((?:"[^"]*"|'[^']*'|[\w.-])+)\s*=""", line)
         if header:
-            section = stated = _parts(header[1])
+            section = stated = _parts(header[2])
+            of_name[section] += len(header[1]) - 1
         elif entry:
             stated = section + _parts(entry[1])
         else:
+            continue
+        if of_name[section[:1]] and of_name[section[:1]] != nth + 1:
             continue
         if stated[: len(key)] == key:
             return number
@@ -244,41 +362,41 @@ def _line_of(key: Key, text: str) -> int | None:
 
 
 def _parts(dotted: str) -> Key:
-    return tuple(part.strip(" \t\"'") for part in dotted.split("."))
+    return tuple("".join(found) for found in _PART.findall(dotted))
 
 
 def _resolved(settings: Settings, file: _File) -> Settings:
-    """Make paths absolute and fetch the password."""
+    """Make paths absolute and fetch the passwords."""
 
     def absolute(path: Path) -> Path:
         return file.folder / path.expanduser()
 
-    relay, database = settings.relay, settings.database
     _refuse_readable_secrets(settings, file)
-    password_file = absolute(relay.password_file) if relay.password_file else None
-    relay = relay.model_copy(
-        update={
-            "password": _password(settings, password_file, file),
+    relays: list[RelaySettings] = []
+    for nth, relay in enumerate(settings.relays):
+        password_file = absolute(relay.password_file) if relay.password_file else None
+        changes = {
+            "password": _password(relay, password_file, file, nth=nth),
             "password_file": password_file,
             "ca_file": absolute(relay.ca_file) if relay.ca_file else None,
         }
-    )
-    worker = settings.worker
+        relays.append(relay.model_copy(update=changes))
+    worker, database = settings.worker, settings.database
     worker = worker.model_copy(update={"state_dir": absolute(worker.state_dir)})
     scheme, _, place = database.url.partition(":///")
     if scheme == "sqlite":
         name, mark, query = place.partition("?")
         url = f"{scheme}:///{absolute(Path(name))}{mark}{query}"
         database = database.model_copy(update={"url": url})
-    resolved = settings.model_copy(update={"relay": relay, "worker": worker, "database": database})
-    return resolved.with_source(file.path)
+    resolved = settings.model_copy(update={"worker": worker, "database": database})
+    return resolved.with_relays(tuple(relays)).with_source(file.path)
 
 
 def _refuse_readable_secrets(settings: Settings, file: _File) -> None:
     """A file that states a password is for its owner alone."""
     environment = _environment()
     stated = {
-        "relay.password": bool(file.data.get("relay", {}).get("password")),
+        "relay.password": any(table.get("password") for table in file.tables),
         "database.url": settings.database.holds_password
         and _variable(("database", "url")) not in environment,
     }
@@ -295,16 +413,22 @@ def _refuse_readable(path: Path, what: str) -> None:
         )
 
 
-def _password(settings: Settings, password_file: Path | None, file: _File) -> SecretStr:
+def _password(
+    relay: RelaySettings, password_file: Path | None, file: _File, *, nth: int
+) -> SecretStr:
     """Take the password from where it is stated: the environment's word stands over the file's."""
-    password = settings.relay.password
+
+    def in_environment(key: str) -> bool:
+        first = nth == 0 and _variable((_RELAY, key)) in environment
+        return first or _named_variable(relay.name, key) in environment
+
     environment = _environment()
-    direct = _variable(("relay", "password")) in environment
-    by_file = _variable(("relay", "password_file")) in environment
+    password = relay.password
+    direct, by_file = in_environment("password"), in_environment("password_file")
     if password_file is None or (direct and not by_file):
         return password
     if password.get_secret_value() and direct == by_file:
-        where = file.where(("relay", "password_file"))
+        where = file.where((_RELAY, "password_file"), nth)
         raise ConfigError(
             f"{where}: relay.password_file and relay.password are both set",
             remedy="State one of relay.password and relay.password_file.",

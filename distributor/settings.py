@@ -7,6 +7,7 @@ Invariant: these values are frozen and show no secret by ``repr`` or ``str``; on
 from __future__ import annotations
 
 import ipaddress
+import re
 import unicodedata
 from difflib import get_close_matches
 from pathlib import Path
@@ -30,6 +31,11 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 #: ``DISTRIBUTOR_RELAY__HOST`` in the environment is ``relay.host`` in the file.
 PREFIX = "DISTRIBUTOR_"
+#: How long a return path's own name may be, so that reference and code fit behind it.
+SIGNED_LOCAL_MAX = 22
+_DOMAIN = re.compile(
+    r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+"
+)
 _CONTROL = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _LOOPBACK_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost"})
 
@@ -68,10 +74,27 @@ def _none_if_empty(value: object) -> object:
     return None if value == "" else value
 
 
+def _number(value: object) -> object:
+    """Refuse true and false, which Python counts as numbers."""
+    if isinstance(value, bool):
+        raise _wrong("must be a whole number")
+    return value
+
+
+def _words(value: object) -> object:
+    if isinstance(value, str):
+        raise _wrong('must be a list of words such as ["/usr/local/bin/ask", "--quick"]')
+    return value
+
+
 Line = Annotated[str, AfterValidator(_one_line)]
 Address = Annotated[Line, AfterValidator(_address)]
 OptionalPath = Annotated[Path | None, BeforeValidator(_none_if_empty)]
 Seconds = Annotated[float, Field(gt=0)]
+#: A limit as a whole number; 0 is no limit.
+Limit = Annotated[int, BeforeValidator(_number), Field(ge=0)]
+#: A command as the words it is made of: no shell reads it.
+Words = Annotated[tuple[Line, ...], BeforeValidator(_words)]
 
 
 class _Section(BaseModel):
@@ -156,8 +179,15 @@ class DatabaseSettings(_Section):
         return [("url", self.shown_url), ("busy_timeout_s", self.busy_timeout_s)]
 
 
+class DomainSettings(_Section):
+    """What a mail server lets us send to one recipient domain; 0 is no limit."""
+
+    connections: Limit = 0
+    per_minute: Limit = 0
+
+
 class RelaySettings(_Section):
-    """The mail server we submit to."""
+    """A mail server we submit to. Several stand in order of preference."""
 
     name: Line = Field(
         default="relay", min_length=1, description="What the log calls this mail server."
@@ -185,9 +215,31 @@ class RelaySettings(_Section):
         default="", description="Name we greet with; empty = this machine's name."
     )
     return_path: Address = Field(
-        default="", description="Where bounces go; empty = sender.address."
+        default="", description="Where undeliverable mail returns to; empty = sender.address."
     )
-    connections: int = Field(default=4, ge=1, le=50, description="Connections kept open (1 to 50).")
+    verp: Literal["signed", "fixed"] = Field(
+        default="signed",
+        description="signed: each mail returns to an address of its own; fixed: all to the same.",
+    )
+    connections: Annotated[int, BeforeValidator(_number)] = Field(
+        default=4, ge=1, le=50, description="Connections kept open (1 to 50)."
+    )
+    per_second: Limit = Field(default=0, description="Mails begun in any one second; 0 = no limit.")
+    per_minute: Limit = Field(default=0, description="Mails begun in any one minute; 0 = no limit.")
+    per_day: Limit = Field(default=0, description="Mails sent in any 24 hours; 0 = no limit.")
+    domains: dict[str, DomainSettings] = Field(
+        default={},
+        description='Limits by recipient domain, "*" for all others: '
+        '{ "paper.example" = { connections = 2, per_minute = 100 } }.',
+    )
+    reconcile: Words = Field(
+        default=(),
+        description="Command, as a list of words, that says by Message-ID what became of a mail "
+        "whose answer was lost; empty = none.",
+    )
+    reconcile_timeout_s: Seconds = Field(
+        default=30.0, description="Seconds to wait for that command."
+    )
     connect_timeout_s: Seconds = Field(
         default=30.0, description="Seconds to wait for a connection."
     )
@@ -205,6 +257,27 @@ class RelaySettings(_Section):
         default=600.0,
         description="Seconds to wait for the answer to a whole mail; too short makes duplicates.",
     )
+
+    @field_validator("domains")
+    @classmethod
+    def _domain_names(cls, value: dict[str, DomainSettings]) -> dict[str, DomainSettings]:
+        named = {domain.lower(): limits for domain, limits in value.items()}
+        for domain in named:
+            if domain != "*" and not _DOMAIN.fullmatch(domain):
+                what = (
+                    f'"{domain}" is not a domain such as paper.example, in A-labels (xn--…), or *'
+                )
+                raise _wrong(what)
+        if len(named) < len(value):
+            raise _wrong("names a domain twice, apart from capitals")
+        return named
+
+    @model_validator(mode="after")
+    def _has_room(self) -> RelaySettings:
+        if self.verp == "signed" and len(self.return_path.partition("@")[0]) > SIGNED_LOCAL_MAX:
+            what = f"has more than {SIGNED_LOCAL_MAX} characters before the @: no room for a code"
+            raise _wrong(what, key="return_path")
+        return self
 
     @model_validator(mode="after")
     def _secured(self) -> RelaySettings:
@@ -297,6 +370,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     log: LogSettings = LogSettings()
     _source: Path | None = PrivateAttr(None)
+    _further: tuple[RelaySettings, ...] = PrivateAttr(())
 
     @classmethod
     def settings_customise_sources(
@@ -327,7 +401,13 @@ class Settings(BaseSettings):
         """Name of the sender, or of the organisation when none is set."""
         return self.sender.name or self.desk.organisation
 
+    def with_relays(self, relays: tuple[RelaySettings, ...]) -> Settings:
+        """Return a copy with these mail servers, at least one, in order of preference."""
+        copy = self.model_copy(update={"relay": relays[0]})
+        copy._further = relays[1:]  # noqa: SLF001 - our own copy
+        return copy
+
     @property
-    def return_path(self) -> str:
-        """Envelope sender: where bounces go."""
-        return self.relay.return_path or self.sender.address
+    def relays(self) -> tuple[RelaySettings, ...]:
+        """Every mail server in order of preference; ``relay`` is the first."""
+        return (self.relay, *self._further)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from distributor.config import initial_config, known_keys, load
+from distributor.core.returnpath import BASE_MAX
 from distributor.errors import ConfigError
-from distributor.settings import Settings, is_loopback
+from distributor.settings import SIGNED_LOCAL_MAX, Settings, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -245,6 +246,191 @@ def test_bad_files_are_named(write: Callable[..., Path], tmp_path: Path) -> None
     marked = tmp_path / "marked.toml"
     marked.write_bytes(b"\xef\xbb\xbf[relay]\nname = 'marked'\n")
     assert load(marked).relay.name == "marked"
+
+
+# Several mail servers
+
+TWO = """\
+[[relay]]
+name = "main"
+host = "main.example"
+
+[[relay]]
+name = "back-up"
+host = "backup.example"
+port = 465
+security = "tls"
+[relay.domains]
+"Paper.example" = { connections = 2, per_minute = 100 }
+"*" = { per_minute = 600 }
+"""
+
+
+def test_one_table_is_one_mail_server(write: Callable[..., Path]) -> None:
+    settings = load(write('[relay]\nhost = "a.example"\n'))
+    assert settings.relays == (settings.relay,)
+    assert load(write("")).relays[0].name == "relay"
+
+
+def test_several_stand_in_order_of_preference(write: Callable[..., Path]) -> None:
+    main, backup = load(write(TWO)).relays
+    assert (main.name, main.port) == ("main", 587)
+    assert (backup.name, backup.port) == ("back-up", 465)
+    assert (backup.domains["paper.example"].connections, backup.domains["*"].per_minute) == (2, 600)
+    assert main.domains == {}
+    inline = 'relay = [{name = "a", host = "a.example"}, {name = "b", host = "b.example"}]\n'
+    assert [relay.name for relay in load(write(inline)).relays] == ["a", "b"]
+
+
+def test_plain_variables_are_the_first_ones_and_named_ones_their_own(
+    write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(TWO)
+    monkeypatch.setenv("DISTRIBUTOR_RELAY__PASSWORD", "first")
+    monkeypatch.setenv("DISTRIBUTOR_RELAY_BACK_UP__PASSWORD", "second")
+    monkeypatch.setenv("DISTRIBUTOR_RELAY_BACK_UP__CONNECTIONS", "7")
+    monkeypatch.setenv("DISTRIBUTOR_RELAY_MAIN__PORT", "25")
+    main, backup = load().relays
+    assert main.password.get_secret_value() == "first"
+    assert backup.password.get_secret_value() == "second"
+    assert (main.port, backup.connections) == (25, 7)
+
+
+def test_each_mail_server_has_its_own_password_file(
+    write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("tea", "one")
+    write("cocoa", "two")
+    files = TWO.replace('host = "main', 'password_file = "one"\nhost = "main').replace(
+        "port = 465", 'password_file = "two"\nport = 465'
+    )
+    path = write(files)
+    assert [r.password.get_secret_value() for r in load(path).relays] == ["tea", "cocoa"]
+    monkeypatch.setenv("DISTRIBUTOR_RELAY_BACK_UP__PASSWORD", "rum")
+    assert [r.password.get_secret_value() for r in load(path).relays] == ["tea", "rum"]
+    monkeypatch.delenv("DISTRIBUTOR_RELAY_BACK_UP__PASSWORD")
+    write(files.replace("port = 465", 'password = "rum"\nport = 465'))
+    assert f"{path} line 9: relay.password_file and relay.password" in str(refusal())
+
+
+def test_reliability_31_any_password_in_the_file_makes_it_its_owners(
+    write: Callable[..., Path],
+) -> None:
+    path = write(TWO.replace("port = 465", f'port = 465\npassword = "{CANARY}"'), mode=0o644)
+    assert refusal(path).remedy == f"chmod 600 {path}"
+    write(TWO.replace("port = 465", f'port = "x"\npassword = "{CANARY}"'))
+    error = refusal()
+    assert CANARY not in "".join(traceback.format_exception(error)) + str(error.remedy)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where", "said", "hint"),
+    [
+        ('"back-up"', '"main"', "line 6", '"main" is the name of two', "[[relay]]"),
+        ('"back-up"', '"Main"', "line 6", '"Main" is the name of two', "name of its own"),
+        ('name = "back-up"\n', "", "line 5", "relay.port", ""),
+        ("port = 465", "port = 0", "line 8", "relay.port: 0 it must be", "relay.port: Port"),
+        ("port = 465", "prot = 465", "line 8", "relay.prot is not a known key", "relay.port"),
+        ("port = 465", "connections = 0", "line 8", "relay.connections", "1 to 50"),
+        ("port = 465", "per_day = -1", "line 8", "relay.per_day: -1", "24 hours"),
+        ("port = 465", "per_minute = true", "line 8", "whole number", "relay.per_minute"),
+        ("port = 465", "per_second = 1.5", "line 8", "relay.per_second: 1.5", "one second"),
+        ("port = 465", 'per_second = "ten"', "line 8", "relay.per_second: 'ten'", "one second"),
+        ("port = 465", 'verp = "maybe"', "line 8", "relay.verp", "signed"),
+        ("port = 465", 'reconcile = "ask me"', "line 8", "list of words", "relay.reconcile"),
+        ("port = 465", "reconcile_timeout_s = 0", "line 8", "relay.reconcile_timeout_s", "econds"),
+        (
+            "port = 465",
+            f'return_path = "{"r" * 23}@x.example"',
+            "line 8",
+            "no room for a code",
+            "relay.return_path",
+        ),
+        ('"tls"', '"none"', "line 9", "clear text to backup.example", "relay.security"),
+        ("Paper.example", "a@paper.example", "line 10", '"a@paper.example" is not a domain', "*"),
+        ("Paper.example", "zürich.example", "line 10", "A-labels", "relay.domains"),
+        ('"*"', '"paper.EXAMPLE"', "line 10", "twice", "relay.domains"),
+        ("per_minute = 100", "per_minute = -5", "line 11", "-5", "relay.domains: "),
+        ("per_minute = 100", "per_hour = 5", "line 11", "per_hour is not a known key", "domains"),
+        ("{ connections = 2, per_minute = 100 }", "9", "line 11", "relay.domains", "domains"),
+    ],
+)
+def test_what_is_wrong_with_one_of_several_is_named_with_its_line(
+    write: Callable[..., Path], old: str, new: str, where: str, said: str, hint: str
+) -> None:
+    assert TWO.count(old) == 1
+    text = TWO.replace(old, new)
+    if not new:
+        text = text.replace("port = 465", "port = 0")
+        where = "line 7"
+    path = write(text)
+    error = refusal()
+    assert f"{path} {where}: " in str(error)
+    assert said in str(error)
+    assert hint in (error.remedy or "")
+
+
+def test_every_problem_of_every_mail_server_is_told_at_once(write: Callable[..., Path]) -> None:
+    path = write(TWO.replace('"main.example"', "5").replace("465", "0") + "[desk]\nzone = 5\n")
+    lines = str(refusal()).splitlines()
+    assert [line.partition(":")[0] for line in lines] == [
+        f"{path} line 14",
+        f"{path} line 3",
+        f"{path} line 8",
+    ]
+
+
+@pytest.mark.parametrize("text", ["relay = []\n", "relay = [1, 2]\n", 'relay = ["main"]\n'])
+def test_a_list_that_is_not_of_mail_servers_is_refused(
+    write: Callable[..., Path], text: str
+) -> None:
+    path = write(text)
+    error = refusal()
+    assert f"{path} line 1: relay is a list, but not of sections" in str(error)
+    assert "[[relay]]" in (error.remedy or "")
+
+
+@pytest.mark.parametrize(
+    ("variable", "hint"),
+    [
+        ("DISTRIBUTOR_RELAY_BACKUP__PASSWORD", "[[relay]]"),
+        ("DISTRIBUTOR_RELAY_MAIN__PASWORD", "relay.password"),
+        ("DISTRIBUTOR_RELAY_BACK_UP__PORT", "relay.port"),
+    ],
+)
+def test_a_wrong_variable_of_a_named_mail_server_is_named(
+    write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, variable: str, hint: str
+) -> None:
+    write(TWO)
+    monkeypatch.setenv(variable, CANARY)
+    error = refusal()
+    assert variable in str(error)
+    assert hint in (error.remedy or "")
+    if "PORT" not in variable:
+        assert CANARY not in str(error)
+
+
+def test_two_names_that_share_their_variables_are_one_too_many(write: Callable[..., Path]) -> None:
+    write(TWO.replace('"main"', '"back up"'))
+    assert "is the name of two mail servers" in str(refusal())
+
+
+def test_a_variable_cannot_give_two_mail_servers_one_name(
+    write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(TWO)
+    monkeypatch.setenv("DISTRIBUTOR_RELAY__NAME", "back-up")
+    assert "is the name of two mail servers" in str(refusal())
+
+
+def test_a_signed_return_path_has_the_room_that_signing_needs() -> None:
+    assert SIGNED_LOCAL_MAX == BASE_MAX
+
+
+def test_a_fixed_return_path_may_be_as_long_as_any(write: Callable[..., Path]) -> None:
+    address = f"{'r' * 60}@x.example"
+    write(f'[relay]\nverp = "fixed"\nreturn_path = "{address}"\n')
+    assert load().relay.return_path == address
 
 
 # Secrets

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
 
 
-def quota(name: str = "relay", *spent: tuple[datetime, int], **limits: int) -> Quota:
+def quota(name: str = "relay", *spent: tuple[datetime, int], **limits: Any) -> Quota:
     return Quota(name, Limits(**limits), tuple(spent))
 
 
