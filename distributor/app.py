@@ -13,7 +13,7 @@ from distributor.clock import GuardedClock, host_id
 from distributor.core.model import Sender
 from distributor.core.policy import SendingPolicy
 from distributor.core.retry import RetryPolicy
-from distributor.core.share import WHOLE
+from distributor.core.share import WHOLE, Share
 from distributor.desk.contacts import Contacts
 from distributor.desk.lists import Lists
 from distributor.desk.releases import Releases
@@ -28,7 +28,6 @@ from distributor.shipped import shipped
 from distributor.store.database import open_database, upgrade
 
 if TYPE_CHECKING:
-    from distributor.core.share import Share
     from distributor.settings import Settings
     from distributor.store.database import Database
 
@@ -125,6 +124,22 @@ def sending_policy(settings: Settings) -> SendingPolicy:
             resend_after_s=sending.uncertain_resend_after_s,
         ),
     )
+
+
+def share_of(settings: Settings, processes: int, *, index: int = 0) -> Share:
+    """Number ``index`` of so many worker processes.
+
+    Raises:
+        ConfigError: There are too few connections for each to have one.
+
+    """
+    connections = settings.relay.connections
+    if processes > connections:
+        msg = f"{processes} worker processes cannot share {connections} connection"
+        msg += f"{'s' * (connections > 1)} (relay.connections): each needs one of its own."
+        remedy = "Start fewer, or raise relay.connections if the mail server allows more."
+        raise ConfigError(msg, remedy=remedy)
+    return Share(index, processes)
 
 
 def upgrade_database(settings: Settings) -> None:

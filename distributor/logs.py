@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TextIO, cast
 import structlog
 
 if TYPE_CHECKING:
-    from structlog.typing import Processor
+    from structlog.typing import EventDict, Processor
 
 
 class _Unfailing(io.TextIOBase):
@@ -33,8 +33,19 @@ class _Unfailing(io.TextIOBase):
             self._stream.flush()
 
 
-def set_up(level: str, form: str) -> None:
-    """Log from ``level`` on (debug … error); ``form`` is ``text`` or ``json``."""
+def _marked(child: int) -> Processor:
+    def mark(_logger: object, _method: str, record: EventDict) -> EventDict:
+        record["child"] = child
+        return record
+
+    return mark
+
+
+def set_up(level: str, form: str, *, child: int | None = None) -> None:
+    """Log from ``level`` on (debug … error); ``form`` is ``text`` or ``json``.
+
+    ``child``: the number of this worker among several, so that their records are told apart.
+    """
     out = cast("TextIO", _Unfailing(sys.stderr))
     last: Processor = structlog.processors.JSONRenderer()
     if form == "text":
@@ -47,7 +58,7 @@ def set_up(level: str, form: str) -> None:
     ]
     numeric = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
-        processors=[*shared, last],
+        processors=[*shared, *([] if child is None else [_marked(child)]), last],
         wrapper_class=structlog.make_filtering_bound_logger(numeric),
         logger_factory=structlog.PrintLoggerFactory(file=out),
         cache_logger_on_first_use=False,

@@ -1,7 +1,6 @@
-"""The worker: ticks the stages, keeps dispatch running, stops cleanly on SIGTERM.
+"""The worker: ticks, keeps dispatch running, stops cleanly on SIGTERM or when its parent is gone.
 
-APScheduler only ticks: what is due is decided from the rows at each tick, so a tick that is
-lost, late or doubled changes nothing.
+Invariant: APScheduler only ticks; what a tick does stands in :mod:`distributor.ticks`.
 """
 
 from __future__ import annotations
@@ -19,26 +18,25 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from distributor.app import relay_of, sending_policy
+from distributor.baton import Baton
 from distributor.clock import boot_id, host_id, system_wall
 from distributor.core.message import self_test
-from distributor.core.states import HoldReason, WaveState
-from distributor.core.timing import describe
+from distributor.core.share import WHOLE
 from distributor.errors import ConfigError, IllegalMove, StoreError
 from distributor.mail.flightlog import FlightLog
-from distributor.stages import keeping, preparing, scheduling
+from distributor.stages import keeping
 from distributor.stages.dispatch import Dispatch
-from distributor.store import audit, recovery, waves, workers
-from distributor.store.database import database_now
-from distributor.store.waves import DESK, Order
+from distributor.store import workers
+from distributor.ticks import Ticks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
 
-    from sqlalchemy import Connection
-
     from distributor.app import App
+    from distributor.core.share import Share
+    from distributor.lifeline import Parent
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -46,15 +44,18 @@ T = TypeVar("T")
 #: A worker that died of something unforeseen leaves with this code, so that it is started again.
 DIED = 70
 _LIFT = "lift"
-#: Waves that a muted database holds, so that a person sees why nothing leaves (I11).
-_MAY_SEND = (WaveState.PLANNED, WaveState.PREPARING, WaveState.READY, WaveState.SENDING)
+#: After so many intervals without a tick the worker that should tick is stood in for.
+_SILENT_TICKS = 5
 
 
 class Worker:
     """One worker process's life: start, tick, stop."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, *, share: Share = WHOLE, parent: Parent | None = None) -> None:
         """Wire the stages; nothing starts before :meth:`run`.
+
+        ``share``: which of how many processes on this machine this one is. ``parent``: the line
+        to the process that minds it, if one does.
 
         Raises:
             ConfigError: The folder of the flight logs cannot be written.
@@ -63,20 +64,22 @@ class Worker:
         self._app = app
         self._database = app.database
         self._clock = app.clock
-        self._policy = sending_policy(app.settings)
+        self._parent = parent
         self.id = uuid.uuid4().hex
         self._place = keeping.Place(self.id, host_id(), boot_id())
-        self._flight = _open_flight(app.settings.worker.state_dir / "flight", self._place)
+        mine = app.settings.worker
+        self._flight = _open_flight(mine.state_dir / "flight", self._place)
+        self._baton = Baton(mine.state_dir, silent_s=_SILENT_TICKS * mine.tick_s)
+        policy = sending_policy(app.settings)
         self._dispatch = Dispatch(
             app.database,
-            relay_of(app.settings),
+            relay_of(app.settings, share),
             app.clock,
-            self._policy,
+            policy,
             worker=self.id,
             flight=self._flight,
         )
-        self._leases_from_s = 0.0
-        self._told = ""
+        self._ticks = Ticks(app, self._dispatch, policy, place=self._place, baton=self._baton)
         # APScheduler carries no types.
         self._scheduler: Any = AsyncIOScheduler(
             timezone=UTC,
@@ -103,7 +106,11 @@ class Worker:
             await asyncio.to_thread(self._register, self._clock.now())
         except BaseException:
             self._flight.discard()
+            self._baton.drop()
             raise
+        if self._parent is not None:
+            self._parent.say_standing()
+            self._parent.when_gone(self._stop_alone)
         self._start_ticking()
         minding = asyncio.create_task(self._mind_the_ticker())
         log.info("Worker started", action="worker_started", worker=self.id)
@@ -116,10 +123,15 @@ class Worker:
         finally:
             minding.cancel()
             self._scheduler.shutdown(wait=False)
+            self._baton.drop()
         if settled:
             await asyncio.to_thread(self._deregister)
         log.info("Worker stopped", action="worker_stopped", worker=self.id, settled=settled)
         return 0
+
+    def _stop_alone(self) -> None:
+        log.warning("Parent is gone", action="parent_gone")
+        self._dispatch.stop()
 
     def _register(self, now: datetime) -> None:
         worker = workers.Worker(
@@ -179,7 +191,7 @@ class Worker:
     # --- ticks ----------------------------------------------------------------------------------
 
     async def _schedule(self) -> None:
-        due = await self._ticked(self._schedule_now)
+        due = await self._ticked(self._ticks.schedule)
         self._dispatch.expect(due)
         if due is not None:
             self._scheduler.add_job(
@@ -190,90 +202,15 @@ class Worker:
                 replace_existing=True,
             )
 
-    def _tell_what_comes(self, due: datetime | None, retry: datetime | None) -> None:
-        """Say what is waited for, whenever that changes: silence must not look like a fault."""
-        zone = self._app.settings.desk.zone
-        comes = f"leaves at {describe(due, zone)}" if due else "none is scheduled"
-        if retry:
-            comes += f"; what was put off is tried again at {describe(retry, zone)}"
-        if comes != self._told:
-            self._told = comes
-            log.info("Next release", action="waiting", comes=comes)
-
     async def _lift(self) -> None:
         """Be awake at the very instant a wave is due."""
         self._dispatch.wake()
 
-    def _schedule_now(self) -> datetime | None:
-        self._mind_the_clock()
-        self._mind_the_home()
-        reading = self._clock.reading()
-        scheduling.tick(
-            self._database,
-            self._policy,
-            now=reading.now,
-            clock_agrees=reading.agrees,
-        )
-        with self._database.read() as tx:
-            due = waves.next_send_at(tx, reading.now)
-            retry = recovery.next_retry(tx, reading.now)
-        self._tell_what_comes(due, retry)
-        return due
-
-    def _mind_the_clock(self) -> None:
-        """Ask the database's clock where it has one; set the anchor anew when that is due (I2)."""
-        if self._database.dialect == "postgresql":
-            asked_s = self._clock.monotonic()
-            with self._database.read() as tx:
-                self._clock.observe_database(
-                    database_now(tx, self._clock.now()),
-                    asked_s=asked_s,
-                )
-        jump = self._clock.reanchor()
-        if jump is None:
-            return
-        # Leases written before the jump seem to have run out: give their owners time to renew.
-        self._leases_from_s = self._clock.monotonic() + self._policy.lease_s
-        entry = audit.Entry(self._clock.now(), DESK, "clock set anew", "clock", {"by_s": jump.by_s})
-        self._database.write(lambda tx: audit.record(tx, entry)).result()
-        log.warning("Clock set anew", action="clock_reanchored", by_s=jump.by_s)
-
-    def _mind_the_home(self) -> None:
-        """While the database is not at home here, hold what would leave; see whether it is now."""
-        if not self._dispatch.claims.muted:
-            return
-        now = self._clock.now()
-        if self._app.installation.start(now=now):
-            self._dispatch.claims.muted = False
-            log.info("Database confirmed", action="database_confirmed")
-            return
-
-        def hold_all(tx: Connection) -> None:
-            for wave in waves.in_states(tx, _MAY_SEND):
-                waves.hold(tx, wave, HoldReason.RESTORED, Order(DESK, now))
-
-        self._database.write(hold_all).result()
-
     async def _prepare(self) -> None:
-        await self._ticked(
-            lambda: preparing.tick(
-                self._database,
-                self._policy,
-                worker=self.id,
-                now=self._clock.now(),
-            ),
-        )
+        await self._ticked(self._ticks.prepare)
 
     async def _keep(self) -> None:
-        await self._ticked(
-            lambda: keeping.tick(
-                self._database,
-                self._policy,
-                self._place,
-                now=self._clock.now(),
-                leases_count=self._clock.monotonic() >= self._leases_from_s,
-            ),
-        )
+        await self._ticked(self._ticks.keep)
 
     async def _ticked(self, work: Callable[[], T]) -> T | None:
         """Run one tick off the loop; a database that is away is tried again at the next."""
