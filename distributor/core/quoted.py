@@ -13,7 +13,12 @@ READY: Final = {
     "text": re.compile(r"(?!\.|From )[ -<>-~]{1,75}").fullmatch,
     "html": re.compile(r"(?!\.|From )[ !#-%(-;?-~]{1,75}").fullmatch,
 }
+_EQUALS: Final = ord("=")
 _LITERAL: Final = frozenset(range(0x20, 0x7F)) - {ord("=")} | {ord("\t")}
+_WRITTEN: Final = tuple(
+    bytes((octet,)) if octet in _LITERAL else b"=%02X" % octet for octet in range(256)
+)
+_PLAIN: Final = re.compile(rb"[\t -<>-~]*").fullmatch
 
 
 def quoted(text: str, *, closed: bool = False) -> bytes:
@@ -32,23 +37,20 @@ def quoted(text: str, *, closed: bool = False) -> bytes:
 
 def _line(line: bytes, *, room: int = QP_LINE_MAX) -> bytes:
     """One line, softly broken; its last piece has at most ``room`` octets."""
+    text = line if _PLAIN(line) else b"".join(map(_WRITTEN.__getitem__, line))
+    if text[-1:] in {b" ", b"\t"}:
+        text = text[:-1] + b"=%02X" % text[-1]
     pieces: list[bytes] = []
-    current = b""
-    end = len(line) - 1
-    for position in range(len(line)):
-        token = _token(line, position, starts=not current)
-        if len(current) + len(token) > (room if position == end else QP_LINE_MAX - 1):
-            pieces.append(current + b"=")
-            current, token = b"", _token(line, position, starts=True)
-        current += token
-    return b"\r\n".join((*pieces, current))
-
-
-def _token(line: bytes, position: int, *, starts: bool) -> bytes:
-    octet = line[position]
-    plain = octet in _LITERAL
-    if octet in b" \t" and position == len(line) - 1:
-        plain = False
-    if starts and (octet == ord(".") or line.startswith(b"From ", position)):
-        plain = False
-    return bytes((octet,)) if plain else b"=%02X" % octet
+    at = 0
+    while True:
+        # The first sign of a piece that a mail system would change is written as its code.
+        odd = text.startswith((b".", b"From ", b"From=20"), at)
+        first = b"=%02X" % text[at] if odd else b""
+        at += odd
+        if len(first) + len(text) - at <= room:
+            return b"\r\n".join((*pieces, first + text[at:]))
+        end = at + QP_LINE_MAX - 1 - len(first)
+        # No code is cut in two.
+        end -= 1 if text[end - 1] == _EQUALS else 2 if text[end - 2] == _EQUALS else 0
+        pieces.append(first + text[at:end] + b"=")
+        at = end
