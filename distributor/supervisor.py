@@ -41,7 +41,7 @@ class Child:
         self._command = command
         self._number = number
         self._process: subprocess.Popen[bytes] | None = None
-        self._line = Lifeline()
+        self._line: Lifeline | None = None
         self._began_s = 0.0
         self._due_s = 0.0
         self._pause_s = _FIRST_PAUSE_S
@@ -50,29 +50,30 @@ class Child:
         """Start a process, unless one runs or the pause after the last one is not over."""
         if self._process is not None or now_s < self._due_s:
             return
-        self._line.close()
-        self._line = Lifeline()
         self._began_s = now_s
+        line = Lifeline()
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - our own program
-                self._command, stdin=self._line.theirs.fileno()
-            )
+            self._process = subprocess.Popen(self._command, stdin=line.theirs.fileno())  # noqa: S603 - our own program
         except OSError as error:
             # A machine that has no room for one more: those that run go on.
             log.error("Worker not started", action="worker_not_started", reason=str(error))  # noqa: TRY400
+            line.close()
             self.rest(now_s, code=None)
+        else:
+            self._line = line
         finally:
-            self._line.handed_over()
+            line.handed_over()
 
     def ended(self) -> int | None:
         """The exit code of a process that has just ended, or None. Hears whether it stood."""
-        if self._process is None:
+        if self._process is None or self._line is None:
             return None
         code = self._process.poll()
         # Asked after: a process that stood and has ended said so before.
         self.stood = self._line.stands() or self.stood
         if code is not None:
-            self._process = None
+            self._line.close()
+            self._process = self._line = None
         return code
 
     def rest(self, now_s: float, *, code: int | None) -> None:
@@ -91,8 +92,9 @@ class Child:
 
     def wait(self) -> None:
         """Wait until the process has ended."""
-        if self._process is not None:
+        if self._process is not None and self._line is not None:
             self._process.wait()
+            self._line.close()
 
 
 class Supervisor:
