@@ -18,6 +18,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -416,6 +417,34 @@ installation = Table(
     Column("starts", Integer, nullable=False),
     Column("confirmed_at", Instant, nullable=False),
     CheckConstraint("id = 1", name="one_row"),
+)
+
+relay_use = Table(
+    "relay_use",
+    metadata,
+    Column("relay", String, primary_key=True),
+    # The beginning of a span of ten minutes (core.forecast.SPAN).
+    Column("at", Instant, primary_key=True),
+    # Taken from the day's limit in portions, by whichever worker.
+    Column("mails", Integer, nullable=False),
+    CheckConstraint("mails >= 0", name="mails"),
+)
+
+relay_health = Table(
+    "relay_health",
+    metadata,
+    Column("relay", String, primary_key=True),
+    Column("worker_id", String, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("state", String, nullable=False),
+    Column("says", Text, nullable=False),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
 )
 
 # --- the record ------------------------------------------------------------------------------
