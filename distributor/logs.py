@@ -60,7 +60,8 @@ def set_up(level: str, form: str, *, child: int | None = None) -> None:
     structlog.configure(
         processors=[*shared, *([] if child is None else [_marked(child)]), last],
         wrapper_class=structlog.make_filtering_bound_logger(numeric),
-        logger_factory=structlog.PrintLoggerFactory(file=out),
+        # A record and its end in one write: several processes write to the same place.
+        logger_factory=structlog.WriteLoggerFactory(file=out),
         cache_logger_on_first_use=False,
     )
     # Libraries speak through the standard logging: only what matters, through the same door.
