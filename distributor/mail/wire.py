@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from distributor.core.outcome import REPLY_LIMIT, clean_reply
 
@@ -27,8 +26,7 @@ _TLS_POLL_S: Final = 0.002
 _REPLY_LINE = re.compile(rb"([1-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """One whole answer of the server; ``code`` is None when it cannot be read as one."""
 
     code: int | None
@@ -47,12 +45,15 @@ class Wire(asyncio.Protocol):
         """Take over a connection that is open, secured and logged in."""
         self._loop = asyncio.get_running_loop()
         self._transport = transport
-        self._buffer = bytearray()
+        self._buffer = b""
         self._lines: list[bytes] = []
         self._size = 0
         self._replies: deque[Reply] = deque()
         self._garbled = False
         self._waiter: asyncio.Future[None] | None = None
+        self._late_at_s = 0.0
+        self._late = False
+        self._timer: asyncio.TimerHandle | None = None
         self.closed = self._loop.create_future()
         self._tls = _tls_socket_transport(transport)
         # An empty buffer, not a low one, is what a drained block means. A TLS transport takes
@@ -75,9 +76,10 @@ class Wire(asyncio.Protocol):
         return bool(self._replies or self._lines or self._buffer or self._garbled)
 
     @property
-    def answered(self) -> bool:
-        """A whole reply is waiting."""
-        return bool(self._replies)
+    def waiting(self) -> int:
+        """How many bytes that were written are not with the kernel yet."""
+        held = self._transport.get_write_buffer_size()
+        return held if self._tls is None else held + self._tls.get_write_buffer_size()
 
     def write(self, data: bytes | memoryview) -> None:
         """Send ``data``; what the kernel does not take waits in the transport."""
@@ -91,10 +93,15 @@ class Wire(asyncio.Protocol):
         """Close the connection after what was written."""
         self._transport.close()
 
+    def next(self) -> Reply | None:
+        """Return the next reply if it is here already."""
+        return self._replies.popleft() if self._replies else None
+
     async def reply(self, timeout_s: float) -> Reply | None:
         """Return the next reply, or None when none comes within ``timeout_s`` or ever."""
-        await self._until(lambda: bool(self._replies) or self.lost, timeout_s)
-        return self._replies.popleft() if self._replies else None
+        if not self._replies:
+            await self._until(self._is_told, timeout_s)
+        return self.next()
 
     async def drained(self, timeout_s: float) -> bool:
         """Wait until every byte is with the kernel.
@@ -102,38 +109,49 @@ class Wire(asyncio.Protocol):
         Return False when that does not happen in time, or when the server answers or leaves
         before: either ends a body early.
         """
-        await self._until(lambda: self._is_flushed() or self.unread or self.lost, timeout_s)
-        return self._is_flushed() and not self.unread and not self.lost
+        await self._until(lambda: self.waiting == 0 or self.unread or self.lost, timeout_s)
+        return self.waiting == 0 and not self.unread and not self.lost
 
     def partial(self) -> str:
         """Return what came of a reply that never ended."""
-        return clean_reply(b" ".join([*self._lines, bytes(self._buffer[:REPLY_LIMIT])]))
+        return clean_reply(b" ".join([*self._lines, self._buffer[:REPLY_LIMIT]]))
 
-    def _is_flushed(self) -> bool:
-        waiting = self._transport.get_write_buffer_size()
-        return waiting == 0 and (self._tls is None or self._tls.get_write_buffer_size() == 0)
+    def _is_told(self) -> bool:
+        return bool(self._replies) or self.lost
 
     async def _until(self, ready: Callable[[], bool], timeout_s: float) -> None:
-        # A timer of our own: asyncio.timeout costs as much as all else here, at every mail.
-        late = False
+        if ready():
+            return
+        self._late = False
+        self._late_at_s = self._loop.time() + timeout_s
+        while not ready() and not self._late:
+            self._mind_the_time()
+            self._waiter = self._loop.create_future()
+            if self._tls is not None and self._tls.get_write_buffer_size():
+                # Nothing tells us when the record layer has emptied its own buffer.
+                self._loop.call_later(_TLS_POLL_S, self._wake)
+            await self._waiter
 
-        def give_up() -> None:
-            nonlocal late
-            late = True
-            self._wake()
+    def _mind_the_time(self) -> None:
+        """Have the wait end when it is late.
 
-        timer = None
-        try:
-            while not ready() and not late:
-                timer = timer or self._loop.call_later(timeout_s, give_up)
-                self._waiter = self._loop.create_future()
-                if self._tls is not None and self._tls.get_write_buffer_size():
-                    # Nothing tells us when the record layer has emptied its own buffer.
-                    self._loop.call_later(_TLS_POLL_S, self._wake)
-                await self._waiter
-        finally:
-            if timer is not None:
-                timer.cancel()
+        One timer serves many waits: it goes off, finds the wait it was set for over, and is set
+        anew. A timer for each would cost as much as the rest of the wait.
+        """
+        if self._timer is None or self._timer.when() > self._late_at_s:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(self._late_at_s, self._look_late)
+
+    def _look_late(self) -> None:
+        self._timer = None
+        if self._waiter is None or self._waiter.done():
+            return
+        if self._loop.time() < self._late_at_s:
+            self._timer = self._loop.call_at(self._late_at_s, self._look_late)
+            return
+        self._late = True
+        self._wake()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -147,6 +165,8 @@ class Wire(asyncio.Protocol):
         """Remember that the connection is gone, however it went."""
         if not self.closed.done():
             self.closed.set_result(None)
+        if self._timer is not None:
+            self._timer.cancel()
         self._wake()
 
     def eof_received(self) -> bool:
@@ -158,14 +178,14 @@ class Wire(asyncio.Protocol):
         """Take bytes apart into replies."""
         if self._garbled:
             return
-        self._buffer += data
-        while not self._garbled and (end := self._buffer.find(b"\n")) >= 0:
-            line = bytes(self._buffer[:end])
-            del self._buffer[: end + 1]
-            self._size += end + 1
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        for line in lines:
+            self._size += len(line) + 1
             self._take(line.removesuffix(b"\r"))
+            if self._garbled:
+                break
         if self._size + len(self._buffer) > MAX_REPLY or len(self._replies) > MAX_WAITING:
-            self._garble(bytes(self._buffer[:REPLY_LIMIT]))
+            self._garble(self._buffer[:REPLY_LIMIT])
         self._wake()
 
     def _take(self, line: bytes) -> None:
@@ -188,7 +208,7 @@ class Wire(asyncio.Protocol):
         raw = b" ".join([*self._lines, line])
         self._replies.append(Reply(None, clean_reply(raw), odd=True))
         self._lines.clear()
-        self._buffer.clear()
+        self._buffer = b""
 
 
 def _tls_socket_transport(transport: asyncio.Transport) -> asyncio.WriteTransport | None:
