@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NewType
+from typing import TYPE_CHECKING, Final
 
 from distributor.core.header import LINE_MAX
 from distributor.core.quoted import QP_LINE_MAX
@@ -19,10 +19,6 @@ from distributor.errors import MessageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-#: Octets that passed :func:`check_final`: 7-bit, CRLF alone as line end and at the end, no NUL, no
-#: line that begins with a dot. They may follow DATA as they are.
-FinalBytes = NewType("FinalBytes", bytes)
 
 _OCTETS_MAX: Final = 998  # RFC 5322 2.1.1
 _ATOMS: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
@@ -40,9 +36,21 @@ _HEADERS: Final[Mapping[str, str]] = {
     "X-Distributor-Delivery": r"[A-Za-z0-9._-]{1,64}",
     "List-Id": r"<[A-Za-z0-9._-]{1,253}>",
     "List-Unsubscribe": r"<mailto:[!-;=?-~]{3,900}>",
+    "Subject": r"[!-~][ -~]{0,66}(?:\r\n [!-~][ -~]{0,74})*",
 }
 #: One line of a slot's value, softly broken (RFC 2045 6.7): the text goes on in the next line.
 _VALUE_LINE: Final = re.compile(rb"(?!\.)[ -~\t]{1,75}=\r\n").match
+#: Any line of a body: where a whole part stands, that its template gave for one recipient.
+_BODY_LINE: Final = re.compile(rb"(?!\.)[ -~\t]{0,76}\r\n").match
+
+
+class FinalBytes(bytes):
+    """Octets that passed :func:`check_final`: they may follow DATA as they are.
+
+    7-bit, CRLF alone as line end and at the end, no NUL, no line that begins with a dot.
+    """
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +58,14 @@ class Frame:
     """What stands unchanged in every mail of a letter, judged before it is made.
 
     ``names`` are the personal headers in their order, ``opening`` the octets from the first
-    constant header to the first slot, ``following`` those after each slot.
+    constant header to the first slot, ``following`` those after each slot. ``whole``: a slot may
+    hold a whole part, lines of every kind.
     """
 
     names: tuple[str, ...]
     opening: bytes
     following: tuple[bytes, ...]
+    whole: bool = False
     head: re.Pattern[bytes] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -75,9 +85,10 @@ class Frame:
         if not data.startswith(self.opening, at):
             return False
         at += len(self.opening)
+        line_at = _BODY_LINE if self.whole else _VALUE_LINE
         for segment in self.following:
             while not data.startswith(segment, at):
-                line = _VALUE_LINE(data, at)
+                line = line_at(data, at)
                 if line is None:
                     return False
                 at = line.end()
@@ -98,27 +109,31 @@ class Frame:
             ends = {
                 place + len(segment)
                 for end in ends
-                for place in _line_starts(data, end)
+                for place in self._line_starts(data, end)
                 if data.startswith(segment, place)
             }
         return len(data) in ends
 
-
-def _line_starts(data: bytes, at: int) -> Iterable[int]:
-    """``at``, and where each further line starts for as long as they could be a value's."""
-    yield at
-    while (line := _VALUE_LINE(data, at)) is not None:
-        at = line.end()
+    def _line_starts(self, data: bytes, at: int) -> Iterable[int]:
+        """``at``, and where each further line starts for as long as they could be a value's."""
         yield at
+        line_at = _BODY_LINE if self.whole else _VALUE_LINE
+        while (line := line_at(data, at)) is not None:
+            at = line.end()
+            yield at
 
 
 def frame_of(
-    personal: tuple[str, ...], constant: tuple[str, ...], parts: tuple[bytes, ...]
+    personal: tuple[str, ...],
+    constant: tuple[str, ...],
+    parts: tuple[bytes, ...],
+    *,
+    whole: bool = False,
 ) -> Frame | None:
     """The frame of a letter, from its header names and its ``parts`` around the slots.
 
     ``personal`` headers come first; the first of the ``parts`` begins with the ``constant`` ones.
-    None when the parts are not well-formed, or when a mail cannot be judged by them: then each is
+    ``whole``: a slot holds a whole part. None when the parts are not well-formed, or when a mail cannot be judged by them: then each is
     judged as a whole.
     """
     opening, *following = parts
@@ -130,7 +145,7 @@ def frame_of(
         check_final(bare, headers=("To", *constant), recipient="nobody@example.com")
     except MessageError:
         return None
-    return Frame(personal, opening, tuple(following))
+    return Frame(personal, opening, tuple(following), whole)
 
 
 def check_final(

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
+from distributor.core.final import FinalBytes
 from distributor.core.model import Outcome
 from distributor.core.outcome import Phase, TransactionFacts, judge, parse_enhanced
 from distributor.mail.lines import dot_stuffed, has_bare_endings, is_mailbox, xtext
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 #: Bytes of a body handed to the kernel at a time; each has the block timeout.
 BLOCK: Final = 32 * 1024
 _CONTINUE: Final = 354
+#: A transaction that ended there left an envelope behind.
+_RESET_AFTER: Final = frozenset({Phase.RCPT, Phase.DATA})
 
 #: Why a mail may not leave now, or None.
 Gate = Callable[[], "str | None"]
@@ -85,7 +88,8 @@ class Capabilities:
 class Envelope:
     """One mail for one recipient (I8).
 
-    ``data`` are the final bytes: CRLF lines, not dot-stuffed. ``delivery`` and ``token`` (the
+    ``data`` are the final bytes: CRLF lines, not dot-stuffed; of :class:`FinalBytes` that is known
+    already, and that no line begins with a dot. ``delivery`` and ``token`` (the
     claim's) are what the flight log notes. An empty ``mail_from`` is the null return path.
     ``reference`` is opaque and comes back in a notice of failure as its ENVID; it may be empty.
     """
@@ -98,7 +102,7 @@ class Envelope:
     reference: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Errand:
     """One mail to send, and whom to ask on the way."""
 
@@ -110,12 +114,19 @@ class _Errand:
 
 
 class Flight(Protocol):
-    """What a transaction notes as it goes. Any of them may raise OSError: then it is not noted."""
+    """What a transaction notes as it goes. Any of them may raise OSError: then it is not noted.
 
-    def started(self, delivery: int | str, *, token: int | str | None = None) -> None:
+    What may ``wait`` is noted together with the next, which comes at once.
+    """
+
+    def started(
+        self, delivery: int | str, *, token: int | str | None = None, wait: bool = False
+    ) -> None:
         """MAIL is about to be written."""
 
-    def dotted(self, delivery: int | str, *, token: int | str | None = None) -> None:
+    def dotted(
+        self, delivery: int | str, *, token: int | str | None = None, wait: bool = False
+    ) -> None:
         """The final dot is about to be written."""
 
     def answered(
@@ -125,8 +136,12 @@ class Flight(Protocol):
         reply: str,
         *,
         token: int | str | None = None,
+        wait: bool = False,
     ) -> None:
         """The server answered ``code``; None: it certainly did not take the mail."""
+
+    def flush(self) -> None:
+        """Nothing may wait any longer."""
 
 
 class Session:
@@ -193,10 +208,11 @@ class Session:
             if self._riding is not None:
                 _note(flight, self._riding, TransactionFacts(Phase.MAIL, cut=True))
             raise
-        _note(flight, envelope, facts)
-        if judge(facts).drop:
+        judgement = judge(facts)
+        if judgement.drop:
             self.abort()
-        self._must_reset = facts.phase in {Phase.RCPT, Phase.DATA}
+        _note(flight, envelope, facts, wait=self._riding is not None)
+        self._must_reset = facts.phase in _RESET_AFTER
         return facts
 
     async def noop(self) -> bool:
@@ -240,7 +256,7 @@ class Session:
         """Refuse here what must never be written."""
         if envelope.mail_from and not is_mailbox(envelope.mail_from):
             return _local(Phase.MAIL, 553, "5.1.7", "sender address is not a plain mailbox")
-        if has_bare_endings(envelope.data):
+        if not isinstance(envelope.data, FinalBytes) and has_bare_endings(envelope.data):
             return _local(Phase.MAIL, 554, "5.6.0", "bare CR, LF or NUL in the message")
         if not is_mailbox(envelope.rcpt_to):
             return _local(Phase.RCPT, 553, "5.1.3", "address is not a plain mailbox")
@@ -309,9 +325,18 @@ class Session:
         would deliver an empty mail: then, and after anything else, the connection is dropped.
         """
         refused: TransactionFacts | None = None
+        wire = self._wire
         for phase, wait_s, wanted in self._steps:
-            reply = await self._wire.reply(wait_s)
-            facts = self._seen(phase, reply, owed=phase is not Phase.DATA)
+            reply = wire.next() or await wire.reply(wait_s)
+            owed = phase is not Phase.DATA
+            if (
+                refused is None
+                and reply
+                and _is_plainly(reply, wanted)
+                and (owed or not wire.unread)
+            ):
+                continue
+            facts = self._seen(phase, reply, owed=owed)
             if refused is not None:
                 # Judged like one more refused RCPT: whatever else it is drops the connection.
                 if judge(replace(facts, phase=Phase.RCPT)).drop:
@@ -326,7 +351,24 @@ class Session:
         """From the 354 on: content, dot, answer."""
         if (shut := errand.gate()) is not None:
             return TransactionFacts(Phase.BODY, shut=shut)
-        return await self._body(errand.envelope.data) or await self._dot(errand)
+        if self._wire.unread:
+            return await self._ended_early()
+        data = errand.envelope.data
+        body = data if isinstance(data, FinalBytes) else dot_stuffed(data)
+        if len(body) > BLOCK:
+            whole = memoryview(body)
+            *blocks, start = range(0, len(body), BLOCK)
+            for at in blocks:
+                self._wire.write(whole[at : at + BLOCK])
+                if not await self._wire.drained(self._timeouts.block_s):
+                    return await self._ended_early()
+            body = whole[start:]
+        return await self._dot(errand, body)
+
+    async def _ended_early(self) -> TransactionFacts:
+        """What the server had begun to say before the dot is worth a moment: it may name why."""
+        reply = await self._wire.reply(1.0 if self._wire.unread else 0)
+        return self._seen(Phase.BODY, reply)
 
     async def _command(
         self, phase: Phase, command: bytes, timeout_s: float, *, wanted: int = 2
@@ -345,36 +387,56 @@ class Session:
             return TransactionFacts(phase, reply=text, dotted=dotted, cut=True, odd=bool(text))
         return _facts(phase, reply, odd=self._wire.unread and not owed, dotted=dotted)
 
-    async def _body(self, data: bytes) -> TransactionFacts | None:
-        """Send everything but the dot; facts when that ends early."""
-        body = memoryview(dot_stuffed(data))
-        for start in range(0, len(body), BLOCK):
-            self._wire.write(body[start : start + BLOCK])
-            if not await self._wire.drained(self._timeouts.block_s):
-                # What the server had begun to say is worth a moment: it may name the reason.
-                reply = await self._wire.reply(1.0 if self._wire.unread else 0)
-                return self._seen(Phase.BODY, reply)
-        return None
-
-    async def _dot(self, errand: _Errand) -> TransactionFacts:
+    async def _dot(self, errand: _Errand, last: bytes | memoryview) -> TransactionFacts:
+        """Send the last block with the dot, and what rides behind it, in one write."""
         envelope, flight = errand.envelope, errand.flight
         follower = errand.behind() if errand.behind and self.capabilities.pipelining else None
         if not errand.lease_ok():
             return TransactionFacts(Phase.BODY, shut="lease")
         try:
-            flight.dotted(envelope.delivery, token=envelope.token)
+            flight.dotted(envelope.delivery, token=envelope.token, wait=follower is not None)
+            behind = self._let_ride(*follower, flight) if follower else b""
+            flight.flush()
         except OSError as error:
+            self._riding = None
             return _unlogged(Phase.BODY, error)
-        self._wire.write(b".\r\n" + (self._let_ride(*follower, flight) if follower else b""))
-        reply = await self._wire.reply(self._timeouts.after_dot_s)
+        wire = self._wire
+        wire.write(b"".join((last, b".\r\n", behind)))
+        if wire.waiting and not await self._is_dot_out(len(behind)):
+            return TransactionFacts(Phase.BODY, cut=True)
+        reply = await wire.reply(self._timeouts.after_dot_s)
         return self._seen(Phase.DOT, reply, dotted=True, owed=self._riding is not None)
 
+    async def _is_dot_out(self, behind: int) -> bool:
+        """Wait until the kernel has taken the dot, or the server says something.
+
+        When neither comes in time the connection is dropped at once, and with it the dot that
+        never left this process: then that mail certainly did not arrive.
+        """
+        if await self._wire.drained(self._timeouts.block_s) or self._wire.unread:
+            return True
+        if self._wire.held_back > behind:
+            self.abort()
+            return False
+        return True
+
     def _let_ride(self, envelope: Envelope, gate: Gate, flight: Flight) -> bytes:
-        """The group of the mail that rides behind the dot; nothing when it may not."""
-        if self._unfit(envelope) or self._admit(envelope, gate, flight):
+        """The group of the mail that rides behind the dot; nothing when it may not.
+
+        Raises:
+            OSError: Neither its start nor the dot before it can be noted.
+
+        """
+        if self._unfit(envelope) or gate() is not None:
             return b""
+        flight.started(envelope.delivery, token=envelope.token)
         self._riding = envelope
         return b"".join(self._lines(envelope))
+
+
+def _is_plainly(reply: Reply, wanted: int) -> bool:
+    code = reply.code or 0
+    return wanted in {code, code // 100} and not reply.odd
 
 
 def _is_wanted(facts: TransactionFacts, wanted: int) -> bool:
@@ -405,8 +467,13 @@ def _unlogged(phase: Phase, error: OSError) -> TransactionFacts:
     return TransactionFacts(phase, reply=text, local=True)
 
 
-def _note(flight: Flight, envelope: Envelope, facts: TransactionFacts) -> None:
-    """Close the delivery's entry in the flight log, unless nobody knows how it ended."""
+def _note(
+    flight: Flight, envelope: Envelope, facts: TransactionFacts, *, wait: bool = False
+) -> None:
+    """Close the delivery's entry in the flight log, unless nobody knows how it ended.
+
+    With another mail riding it may ``wait`` for that one's dot, which is written next.
+    """
     outcome = judge(facts).outcome
     if outcome is Outcome.UNCERTAIN or facts.phase is Phase.CONNECT:
         return
@@ -415,4 +482,4 @@ def _note(flight: Flight, envelope: Envelope, facts: TransactionFacts) -> None:
     code = None if outcome is Outcome.NOT_SENT else facts.code
     # The outcome is known here in memory; the next mail finds the log unwritable and stops.
     with contextlib.suppress(OSError):
-        flight.answered(envelope.delivery, code, facts.reply, token=envelope.token)
+        flight.answered(envelope.delivery, code, facts.reply, token=envelope.token, wait=wait)

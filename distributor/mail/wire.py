@@ -81,6 +81,11 @@ class Wire(asyncio.Protocol):
         held = self._transport.get_write_buffer_size()
         return held if self._tls is None else held + self._tls.get_write_buffer_size()
 
+    @property
+    def held_back(self) -> int:
+        """How many of them certainly are not: TLS does not tell what its records hold."""
+        return self._transport.get_write_buffer_size()
+
     def write(self, data: bytes | memoryview) -> None:
         """Send ``data``; what the kernel does not take waits in the transport."""
         self._transport.write(data)

@@ -14,6 +14,7 @@ import socket
 import tomllib
 import traceback
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,11 +24,12 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.traceback import Traceback
 
+from distributor.core.health import BREAKER, Health
 from distributor.core.model import Outcome
 from distributor.core.outcome import judge
 from distributor.errors import RelayError
 from distributor.mail import relay as relay_module
-from distributor.mail.relay import BREAKER, LONGEST_REST_S, Health, Probe, Relay, RelayPolicy
+from distributor.mail.relay import Probe, Relay, RelayPolicy
 from distributor.mail.transaction import Envelope, Session, Timeouts
 from tests.mail.scripted import CUT, OFFERS, SILENCE, Scripted, certificate
 
@@ -46,13 +48,21 @@ PLAIN = ("STARTTLS", *OFFERS)
 class Unlogged:
     """A flight log that keeps nothing."""
 
-    def started(self, delivery: int | str, *, token: int | str | None = None) -> None: ...
+    def started(self, delivery: int | str, *, token: Any = None, **_: object) -> None: ...
 
-    def dotted(self, delivery: int | str, *, token: int | str | None = None) -> None: ...
+    def dotted(self, delivery: int | str, *, token: Any = None, **_: object) -> None: ...
 
     def answered(
-        self, delivery: int | str, code: int | None, reply: str, *, token: int | str | None = None
+        self,
+        delivery: int | str,
+        code: int | None,
+        reply: str,
+        *,
+        token: Any = None,
+        **_: object,
     ) -> None: ...
+
+    def flush(self) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -236,7 +246,7 @@ def test_row_25_plaintext_injected_after_220_is_discarded(
 def test_row_25_clear_text_to_another_machine_is_refused_before_a_byte(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(relay_module, "_is_loopback", lambda _: False)
+    monkeypatch.setattr(relay_module, "is_loopback", lambda _: False)
     server = Scripted(offers=SECURE)
     error = refusal(server, security="none", **LOGIN)
     assert error.permanent
@@ -460,25 +470,6 @@ def test_row_26_a_relay_s_words_are_cleaned_in_the_error() -> None:
 # Health
 
 
-def test_rest_grows_with_each_failure_up_to_a_minute() -> None:
-    health, at, rests = Health(), 100.0, list[float]()
-    for _ in range(10):
-        health = health.after_failure(RelayError("x"), at=at, jitter=1.0)
-        rests.append(health.retry_at - at)
-        at = health.retry_at
-    assert rests == [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
-    assert LONGEST_REST_S == 60
-    assert Health().after_failure(RelayError("x"), at=0.5, jitter=0.0).retry_at == 1.0
-
-
-def test_failures_side_by_side_count_as_one() -> None:
-    health = Health().after_failure(RelayError("x"), at=100.0, jitter=0.0)
-    for _ in range(9):
-        health = health.after_failure(RelayError("x"), at=100.1, jitter=0.0)
-    assert health.failures == 1
-    assert not health.broken
-
-
 def test_an_open_breaker_lets_one_try_at_a_time_and_one_success_closes_it() -> None:
     async def act(relay: Relay) -> None:
         relay.health = Health(failures=BREAKER)
@@ -512,7 +503,91 @@ def test_a_transaction_s_fault_can_be_counted_against_the_relay() -> None:
     meet(Scripted(), act)
 
 
+def test_half_the_connections_go_on_after_a_failure_and_come_back_after_success() -> None:
+    async def act(relay: Relay) -> None:
+        assert relay.connections == 8
+        relay.failed(RelayError("421", code=421), carrying=True)
+        assert relay.connections == 4
+        assert relay.fares == ("resting", "421")
+        assert not relay.may_carry()
+        relay.worked()
+        assert (relay.connections, relay.fares) == (4, ("well", ""))
+        assert relay.may_carry()
+        relay.health = replace(relay.health, more_at=0.0)
+        relay.worked()
+        assert relay.connections == 5
+
+    meet(Scripted(), act, connections=8)
+
+
+def test_after_a_failed_mail_one_connection_tries_for_all() -> None:
+    async def act(relay: Relay) -> None:
+        relay.failed(RelayError("451", code=451), carrying=True)
+        relay.health = replace(relay.health, retry_at=0.0)
+        session = await relay.connect()
+        # A server that greets and then refuses every mail is not well because it greets.
+        assert not relay.health.well
+        assert [relay.may_carry() for _ in range(3)] == [True, False, False]
+        relay.worked()
+        assert [relay.may_carry() for _ in range(3)] == [True, True, True]
+        await session.quit()
+
+    meet(Scripted(), act)
+
+
+def test_a_relay_that_is_stopped_carries_nothing() -> None:
+    async def act(relay: Relay) -> None:
+        relay.failed(RelayError("535 no", code=535, permanent=True))
+        assert not relay.may_carry()
+        assert relay.fares == ("stopped", "535 no")
+
+    meet(Scripted(), act)
+
+
 # Probe
+
+
+def test_probe_offers_senders_and_takes_them_back_without_a_mail() -> None:
+    server = Scripted(
+        answers={"mail": [b"250 ok\r\n", b"553 5.7.1 not yours\r\n", b"250 ok\r\n"]},
+    )
+    senders = ("press@desk.example", "press+x@desk.example", "a@b.example")
+
+    async def act(relay: Relay) -> Probe:
+        return await relay.probe(senders, recipient="press@desk.example")
+
+    probe = meet(server, act)
+    assert probe.refusals == (None, "553 5.7.1 not yours", None)
+    offered = [command.split(b" SIZE")[0] for command in server.last.commands]
+    assert offered[1:] == [
+        b"MAIL FROM:<press@desk.example>",
+        b"RCPT TO:<press@desk.example>",
+        b"RSET",
+        b"MAIL FROM:<press+x@desk.example>",
+        b"RSET",
+        b"MAIL FROM:<a@b.example>",
+        b"RCPT TO:<press@desk.example>",
+        b"RSET",
+        b"QUIT",
+    ]
+    assert server.last.bodies == []
+
+
+def test_a_sender_that_is_refused_only_at_rcpt_is_refused() -> None:
+    server = Scripted(rcpt=b"553 5.7.1 sender not owned\r\n")
+
+    async def act(relay: Relay) -> Probe:
+        return await relay.probe(["a@b.example"], recipient="c@d.example")
+
+    assert meet(server, act).refusals == ("553 5.7.1 sender not owned",)
+
+
+def test_a_server_that_cuts_when_a_sender_is_offered_is_said_so() -> None:
+    async def act(relay: Relay) -> None:
+        with pytest.raises(RelayError):
+            await relay.probe(["a@b.example"], recipient="c@d.example")
+
+    meet(Scripted(mail=CUT), act)
 
 
 def test_probe_shows_what_the_server_offers_and_leaves_health_alone(

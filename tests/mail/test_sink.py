@@ -31,13 +31,21 @@ MAIL = b"Message-ID: <1@x.example>\r\nSubject: hi\r\n\r\n.dot\r\n.\r\nlast\r\n"
 class Unlogged:
     """A flight log that keeps nothing."""
 
-    def started(self, delivery: int | str, *, token: int | str | None = None) -> None: ...
+    def started(self, delivery: int | str, *, token: Any = None, **_: object) -> None: ...
 
-    def dotted(self, delivery: int | str, *, token: int | str | None = None) -> None: ...
+    def dotted(self, delivery: int | str, *, token: Any = None, **_: object) -> None: ...
 
     def answered(
-        self, delivery: int | str, code: int | None, reply: str, *, token: int | str | None = None
+        self,
+        delivery: int | str,
+        code: int | None,
+        reply: str,
+        *,
+        token: Any = None,
+        **_: object,
     ) -> None: ...
+
+    def flush(self) -> None: ...
 
 
 def send(port: int, data: bytes = MAIL, to: str = "ann@daily.example") -> None:

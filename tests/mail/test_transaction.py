@@ -41,17 +41,26 @@ class Notes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self.entries.append((letter, *rest))
 
-    def started(self, delivery: int | str, *, token: int | str | None = None) -> None:
+    def started(self, delivery: int | str, *, token: Any = None, **_: object) -> None:
         self._add("S", delivery, token)
 
-    def dotted(self, delivery: int | str, *, token: int | str | None = None) -> None:
+    def dotted(self, delivery: int | str, *, token: Any = None, **_: object) -> None:
         self._add("B", delivery, token)
 
     def answered(
-        self, delivery: int | str, code: int | None, reply: str, *, token: int | str | None = None
+        self,
+        delivery: int | str,
+        code: int | None,
+        reply: str,
+        *,
+        token: Any = None,
+        **_: object,
     ) -> None:
         assert isinstance(reply, str)
         self._add("A", delivery, code, token)
+
+    def flush(self) -> None:
+        """Everything is noted at once here."""
 
     @property
     def letters(self) -> str:
@@ -561,7 +570,7 @@ def test_a_cancelled_send_drops_the_connection() -> None:
             dotted = asyncio.Event()
 
             class Telling(Notes):
-                def dotted(self, delivery: int | str, *, token: int | str | None = None) -> None:
+                def dotted(self, delivery: int | str, *, token: Any = None, **_: object) -> None:
                     super().dotted(delivery, token=token)
                     dotted.set()
 

@@ -405,7 +405,7 @@ class FullOnce(Notes):
     [
         (1, GROUP, 1, [NOT_SENT, ACCEPTED]),  # S of the first
         (2, GROUP, 1, [NOT_SENT]),  # B of the first: no dot, nothing rides
-        (3, [*GROUP, *GROUP], 2, [ACCEPTED, ACCEPTED]),  # S of the second: it rides not
+        (3, GROUP, 1, [NOT_SENT]),  # S of the second: it goes into one append with that B
         (4, [*GROUP, *GROUP], 2, [ACCEPTED, ACCEPTED]),  # A of the first
         (5, [*GROUP, *GROUP], 2, [ACCEPTED, NOT_SENT]),  # B of the second
     ],
