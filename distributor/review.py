@@ -7,12 +7,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from distributor.core.address import key_of
-from distributor.core.letter import TEMPLATE, Letter, content_of
+from distributor.core.letter import TEMPLATE, content_of
 from distributor.core.message import CompiledMessage
 from distributor.core.model import Recipient, reference
 from distributor.core.states import DeliveryState, VersionState, WaveState
 from distributor.errors import NotFound
-from distributor.mail.compiling import compile_message, decoded_parts, subject_of
+from distributor.mail.compiling import compile_message, decoded_parts, letter_of, subject_of
 from distributor.store import audit, contacts, deliverylog, lists, releases, waves, workers
 from distributor.store.deliverylog import Attempt, Copy, Filter, Line, Member
 
@@ -195,7 +195,7 @@ class Review:
                 kind=TEMPLATE,
                 templates=self._templates,
             )
-        letter = Letter(compiled, version.sender, version.sender.address)
+        letter = letter_of(compiled, version.sender, version.sender.address)
         data = letter.copy_for(
             copy.recipient,
             reference=copy.reference,

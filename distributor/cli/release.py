@@ -11,6 +11,7 @@ import typer
 from distributor.cli.session import opened, settings_of
 
 if TYPE_CHECKING:
+    from distributor.core.message import CompiledMessage
     from distributor.core.model import Version
     from distributor.desk.releases import Reading
     from distributor.review import Preview, ReleaseView, WaveView
@@ -287,6 +288,7 @@ def approve(ctx: typer.Context, ref: Ref) -> None:
         )
     say((version.ref, "bold"), f"  version {version.number} approved, seal {version.seal}")
     _warn_if_clipped(message.html_size)
+    _warn_if_rendered(message)
     say(f"Look at it: distributor release preview {version.ref} --out preview")
     say(f"Next: distributor release schedule {version.ref} --list NAME")
 
@@ -300,6 +302,14 @@ def _warn_if_clipped(size: int) -> None:
 
     if size > _CLIPPED_FROM:
         warn(f"the HTML has {size} bytes; Gmail cuts mails off at about 102400")
+
+
+def _warn_if_rendered(message: CompiledMessage) -> None:
+    """Say which templates are rendered for each recipient, and why: it costs time at the lift."""
+    from distributor.cli.output import warn
+
+    for _, reason in message.script.reasons if message.script else ():
+        warn(f"{reason}; so this part is rendered for each recipient, which is slower")
 
 
 @app.command()

@@ -133,7 +133,9 @@ def frame_of(
     """The frame of a letter, from its header names and its ``parts`` around the slots.
 
     ``personal`` headers come first; the first of the ``parts`` begins with the ``constant`` ones.
-    ``whole``: a slot holds a whole part. None when the parts are not well-formed, or when a mail cannot be judged by them: then each is
+    ``whole``: a slot holds a whole part.
+
+    None when the parts are not well-formed, or when a mail cannot be judged by them: then each is
     judged as a whole.
     """
     opening, *following = parts

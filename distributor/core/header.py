@@ -237,20 +237,22 @@ def check_form(form: re.Pattern[str], value: str, name: str) -> None:
 def constant_headers(
     sender: Sender,
     *,
-    subject: str,
+    subject: str | None,
     language: str,
     content_type: str,
 ) -> tuple[tuple[str, str], ...]:
     """Headers that are the same in every mail of a message, folded and encoded.
+
+    ``subject`` is None when it differs from mail to mail.
 
     Raises:
         MessageError: a text holds a control character, an address is not one plain address, the
             subject is empty, or ``language`` is no language tag (RFC 5646).
 
     """
-    check_text(subject, "subject")
+    check_text(subject or "", "subject")
     check_text(sender.name, "sender's name")
-    if not subject.strip():
+    if subject is not None and not subject.strip():
         raise MessageError("the subject is empty")
     if not _LANGUAGE.fullmatch(language):
         raise MessageError(f"{language[:40]!r} is not a language tag")
@@ -258,9 +260,10 @@ def constant_headers(
     headers = [("From", fold_mailbox(sender.name, address, used=len("From: ")))]
     if sender.reply_to:
         headers.append(("Reply-To", check_address(sender.reply_to, "reply-to address")))
+    if subject is not None:
+        headers.append(("Subject", fold_text(subject, used=len("Subject: "))))
     return (
         *headers,
-        ("Subject", fold_text(subject, used=len("Subject: "))),
         ("MIME-Version", "1.0"),
         ("Content-Type", content_type),
         ("Content-Language", language),

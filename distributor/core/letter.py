@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from distributor.core.final import Frame
     from distributor.core.message import CompiledMessage
     from distributor.core.model import Sender, Version
+    from distributor.core.script import Render
 
 
 #: The template of a general wave.
@@ -25,12 +26,14 @@ TEMPLATE = "release"
 class Letter:
     """A compiled message with its sender; ``return_path`` is where bounces go.
 
-    Made once for many copies: whatever no copy changes is worked out and judged here.
+    ``render`` gives the parts that a message with a script has rendered for each recipient. Made
+    once for many copies: whatever no copy changes is worked out and judged here.
     """
 
     compiled: CompiledMessage
     sender: Sender
     return_path: str
+    render: Render | None = None
     _domain: str = field(init=False, repr=False, compare=False)
     _list_id: str = field(init=False, repr=False, compare=False)
     _unsubscribe: str = field(init=False, repr=False, compare=False)
@@ -54,9 +57,10 @@ class Letter:
             "_unsubscribe": unsubscribe_uri(self.sender, ""),
             "_headers": header_names(self.compiled, sample),
             "_frame": frame_of(
-                personal_names(sample),
+                personal_names(self.compiled, sample),
                 tuple(name for name, _ in self.compiled.headers),
                 (self.compiled.opening, *self.compiled.segments[1:]),
+                whole=self.compiled.script is not None,
             ),
         }
         for name, value in prepared.items():
@@ -79,7 +83,10 @@ class Letter:
             f"{self._unsubscribe}{reference}",
             self._list_id,
         )
-        data = merge(self.compiled, personal)
+        if self.render is None:
+            data = merge(self.compiled, personal)
+        else:
+            data = merge(self.compiled, personal, self.render(recipient))
         check_final(
             data,
             headers=self._headers,

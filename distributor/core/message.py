@@ -3,8 +3,9 @@
 Compiling happens once, at approval; what it made is stored as :meth:`CompiledMessage.to_json` and
 bound by :attr:`CompiledMessage.digest` (I6). Merging splices one recipient's values between the
 ready segments: each value stands on quoted-printable lines of its own, closed by soft line breaks,
-so no constant byte depends on it. No line starts with a dot (it is ``=2E``): SMTP has nothing to
-stuff.
+so no constant byte depends on it. A part whose template decides by its recipient is rendered for
+each instead, from the :class:`~distributor.core.script.Script` stored with the message, and fills
+one slot as a whole. No line starts with a dot (it is ``=2E``): SMTP has nothing to stuff.
 
 Invariant: no Cc, no Bcc and no Auto-Submitted header (statements 14 and 37); To holds one address.
 """
@@ -24,22 +25,27 @@ from distributor.core.header import (
     MAILTO,
     MESSAGE_ID,
     check_address,
+    check_body,
     check_form,
     check_text,
     constant_headers,
     date_text,
     fold_mailbox,
+    fold_text,
 )
 from distributor.core.model import Draft, Recipient, Sender
 from distributor.core.quoted import READY, quoted
+from distributor.core.script import BODIES, SUBJECT, Script
 from distributor.errors import MessageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-Coding = Literal["text", "html"]
+#: How a slot writes its value. A whole part is quoted as its template gave it.
+Coding = Literal["text", "html", "whole"]
 
 _FORMAT: Final = 1
+_FORMAT_WITH_SCRIPT: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +83,7 @@ class Personal(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """A place for one recipient value, and how the part around it writes text."""
+    """A place for one recipient value, or for a whole part, and how it writes text."""
 
     field: str
     coding: Coding
@@ -107,7 +113,12 @@ SLOT_VALUES: Final[dict[str, Callable[[Recipient], str]]] = {
 }
 
 
-_Step = tuple[Slot, "Callable[[Recipient], str]", "Callable[[str], object]", bytes]
+_Step = tuple[Slot, "Callable[[Recipient], str] | None", "Callable[[str], object]", bytes]
+_NO_PARTS: Final[Mapping[str, str]] = {}
+
+
+def _never_ready(_: str) -> None:
+    """A whole part is always encoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +127,8 @@ class CompiledMessage:
 
     ``headers`` are the constant ones, their values folded and encoded. ``segments`` are the bytes
     of the body around the slots: always one more than there are ``slots``. ``html_size`` is the
-    octets of the HTML part before encoding and without slot values (statement 51).
+    octets of the HTML part before encoding and without slot values (statement 51). With a
+    ``script`` some parts are rendered for each recipient.
     """
 
     kind: str
@@ -125,6 +137,7 @@ class CompiledMessage:
     segments: tuple[bytes, ...]
     slots: tuple[Slot, ...]
     html_size: int = 0
+    script: Script | None = None
     opening: bytes = field(init=False, repr=False, compare=False)
     plan: tuple[_Step, ...] = field(init=False, repr=False, compare=False)
 
@@ -132,8 +145,14 @@ class CompiledMessage:
         """Refuse a shape that cannot be merged, and work out once what merging repeats."""
         if len(self.segments) != len(self.slots) + 1:
             raise MessageError("a compiled message has one more segment than it has slots")
+        rendered = self.script.parts if self.script is not None else ()
+        whole = [slot.field for slot in self.slots if slot.coding == "whole"]
+        if sorted(whole) != sorted(set(rendered) & set(BODIES)):
+            raise MessageError("a compiled message has one slot for each part that is rendered")
         for slot in self.slots:
-            if slot.field not in SLOT_VALUES or slot.coding not in READY:
+            if slot.coding != "whole" and (
+                slot.field not in SLOT_VALUES or slot.coding not in READY
+            ):
                 raise MessageError(f"unknown slot {slot.field!r} in {slot.coding!r}")
         if not all(segment.isascii() for segment in self.segments):
             raise MessageError("a compiled message is of 7-bit text")
@@ -141,15 +160,20 @@ class CompiledMessage:
         block = "".join(f"{name}: {value}\r\n" for name, value in self.headers)
         object.__setattr__(self, "opening", f"{block}\r\n".encode("ascii") + first)
         plan = tuple(
-            (slot, SLOT_VALUES[slot.field], READY[slot.coding], segment)
+            (
+                slot,
+                SLOT_VALUES[slot.field] if slot.coding != "whole" else None,
+                READY.get(slot.coding, _never_ready),
+                segment,
+            )
             for slot, segment in zip(self.slots, following, strict=True)
         )
         object.__setattr__(self, "plan", plan)
 
     def to_json(self) -> str:
         """One text for one message: keys sorted, ASCII only, no spaces."""
-        form = {
-            "format": _FORMAT,
+        form: dict[str, object] = {
+            "format": _FORMAT if self.script is None else _FORMAT_WITH_SCRIPT,
             "kind": self.kind,
             "language": self.language,
             "headers": self.headers,
@@ -157,6 +181,8 @@ class CompiledMessage:
             "slots": self.slots,
             "html_size": self.html_size,
         }
+        if self.script is not None:
+            form["script"] = self.script.to_form()
         return json.dumps(form, sort_keys=True, separators=(",", ":"))
 
     @classmethod
@@ -169,7 +195,7 @@ class CompiledMessage:
         """
         try:
             form = cast("dict[str, Any]", json.loads(text))
-            if form["format"] != _FORMAT:
+            if form["format"] not in {_FORMAT, _FORMAT_WITH_SCRIPT}:
                 raise MessageError(f"compiled message of unknown format {form['format']!r}")
             return cls(
                 kind=form["kind"],
@@ -178,6 +204,11 @@ class CompiledMessage:
                 segments=tuple(segment.encode("ascii") for segment in form["segments"]),
                 slots=tuple(Slot(field, coding) for field, coding in form["slots"]),
                 html_size=form["html_size"],
+                script=(
+                    Script.from_form(form["script"])
+                    if form["format"] == _FORMAT_WITH_SCRIPT
+                    else None
+                ),
             )
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise MessageError("the stored message cannot be read") from error
@@ -188,8 +219,12 @@ class CompiledMessage:
         return hashlib.sha256(self.to_json().encode("ascii")).hexdigest()
 
 
-def merge(compiled: CompiledMessage, personal: Personal) -> bytes:
+def merge(
+    compiled: CompiledMessage, personal: Personal, parts: Mapping[str, str] = _NO_PARTS
+) -> bytes:
     """Final bytes of one mail: ASCII, CRLF line ends, ready to follow DATA without dot-stuffing.
+
+    ``parts`` are those that the message's script renders for this recipient.
 
     Raises:
         MessageError: a value of this recipient cannot stand in a mail; the field is named.
@@ -197,8 +232,13 @@ def merge(compiled: CompiledMessage, personal: Personal) -> bytes:
     """
     recipient = personal.recipient
     pieces = [_personal_headers(personal).encode("ascii"), compiled.opening]
+    if compiled.script is not None:
+        if set(parts) != set(compiled.script.parts):
+            raise MessageError("the parts of this recipient are not those of the message")
+        if SUBJECT in parts:
+            pieces.insert(1, _subject(parts[SUBJECT]).encode("ascii"))
     for slot, value_of, ready, segment in compiled.plan:
-        value = value_of(recipient)
+        value = value_of(recipient) if value_of is not None else parts[slot.field]
         if ready(value):
             pieces += (value.encode("ascii"), b"=\r\n", segment)
         elif value:
@@ -231,19 +271,31 @@ def _personal_headers(personal: Personal) -> str:
 
 def header_names(compiled: CompiledMessage, personal: Personal) -> tuple[str, ...]:
     """Exactly the headers that :func:`merge` writes for these two: what the check expects."""
-    return (*personal_names(personal), *(name for name, _ in compiled.headers))
+    return (*personal_names(compiled, personal), *(name for name, _ in compiled.headers))
 
 
-def personal_names(personal: Personal) -> tuple[str, ...]:
+def personal_names(compiled: CompiledMessage, personal: Personal) -> tuple[str, ...]:
     """The headers that differ from mail to mail, in their order: they come first."""
+    script = compiled.script
     optional = (
         *(("List-Id",) if personal.list_id is not None else ()),
         *(("List-Unsubscribe",) if personal.unsubscribe_mailto is not None else ()),
+        *(("Subject",) if script is not None and SUBJECT in script.parts else ()),
     )
     return ("To", "Date", "Message-ID", "X-Distributor-Delivery", *optional)
 
 
+def _subject(text: str) -> str:
+    check_text(text, "subject")
+    if not text.strip():
+        raise MessageError("the subject is empty for this recipient")
+    return f"Subject: {fold_text(text, used=len('Subject: '))}\r\n"
+
+
 def _fill(slot: Slot, value: str) -> bytes:
+    if slot.coding == "whole":
+        check_body(value, slot.field)
+        return quoted(value, closed=True)
     check_text(value, f"recipient's {slot.field.replace('_', ' ')}")
     return quoted(_escaped(value) if slot.coding == "html" else value, closed=True)
 

@@ -168,7 +168,8 @@ class Releases:
         Raises:
             NotFound: No such release.
             Refused: It is approved already, its embargo is unclear, or something is missing.
-            TemplateError: The message cannot be compiled.
+            TemplateError: The message cannot be compiled. A template that decides by its recipient
+                can: it is rendered for each, and the message's ``script.reasons`` say so.
 
         """
         with self._database.read() as tx:

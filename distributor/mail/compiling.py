@@ -1,37 +1,42 @@
 """A release's content to a compiled message: rendered once, CSS inlined once, encoded once.
 
 Recipient values are rendered as marks, which become the slots. Then four probe recipients are
-rendered both ways, spliced and whole, and must come out the same; a template that passes cannot
-depend on its recipient.
+rendered both ways, spliced and whole, and must come out the same. A template that does not pass is
+rendered for each recipient instead, from what was stored at approval; its reason is kept.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import secrets
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
+from email.header import decode_header, make_header
 from email.mime.multipart import MIMEMultipart
 from email.mime.nonmultipart import MIMENonMultipart
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 import css_inline
 
+from distributor.core.final import check_final
 from distributor.core.header import check_body, check_text, constant_headers
+from distributor.core.letter import Letter
 from distributor.core.message import (
     SLOT_VALUES,
     CompiledMessage,
     Personal,
     ReleaseContent,
     Slot,
-    check_final,
     header_names,
     merge,
 )
-from distributor.core.model import Recipient
+from distributor.core.model import Recipient, Sender
 from distributor.core.quoted import quoted
+from distributor.core.script import BODIES, PARTS, SUBJECT, Script
 from distributor.core.wording import (
     blocks,
     dateline_text,
@@ -40,19 +45,27 @@ from distributor.core.wording import (
     telephone,
     unnumbered,
 )
-from distributor.errors import TemplateError
-from distributor.mail.rendering import RecipientValue, Rendered, render
+from distributor.errors import MessageError, TemplateError
+from distributor.mail.rendering import (
+    DecidesByRecipient,
+    RecipientValue,
+    TemplateFault,
+    read_templates,
+    render_part,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from distributor.core.model import Draft
+    from distributor.mail.rendering import Templates
 
 #: Gmail clips at 102,400 octets of HTML; a desk is warned before (statement 51).
 HTML_SIZE_WARNING: Final = 80_000
 
 _FIELDS: Final = tuple(SLOT_VALUES)
+_CODINGS: Final[tuple[Literal["text", "html"], ...]] = ("text", "html")
 _INLINER: Final = css_inline.CSSInliner(
     keep_at_rules=True,  # the phone's and the dark screen's rules cannot be inlined
     load_remote_stylesheets=False,
@@ -78,28 +91,140 @@ def compile_message(content: ReleaseContent, *, kind: str, templates: Path) -> C
     """Compile ``content`` with the templates of ``kind``.
 
     Raises:
-        TemplateError: a template cannot be rendered or depends on its recipient's data.
+        TemplateError: a template cannot be rendered.
         MessageError: the content cannot stand in a mail; the field is named.
         EmbargoUnclear: the content's zone is unknown.
 
     """
     _check_content(content)
-    context = _context(content)
-    # Unguessable, so that no release text can pose as a slot.
-    token = secrets.token_hex(8)
-    marks = {field: RecipientValue(field, f"q{token}{at:02}q") for at, field in enumerate(_FIELDS)}
-    rendered = _rendered(kind, {**context, "recipient": marks}, templates)
-    compiled = _assemble(content, kind=kind, rendered=rendered, token=token)
-    for probe in _PROBES:
-        values = {field: value_of(probe) for field, value_of in SLOT_VALUES.items()}
-        whole = _rendered(kind, {**context, "recipient": values}, templates)
-        _compare(compiled, probe, rendered.subject, whole)
-    return compiled
+    texts = read_templates(kind, templates)
+    values = json.dumps(_plain(_context(content)), sort_keys=True, separators=(",", ":"))
+    desk = _Desk(content, kind, texts, values)
+    reasons: dict[str, str] = {}
+    while True:
+        compiled = desk.compiled(reasons)
+        odd = _odd_parts(compiled, texts, values)
+        if not odd:
+            return compiled
+        for part in odd:
+            reasons[part] = f"{kind}/{part}: recipient data changes more than its own place"
 
 
-def _rendered(kind: str, context: Mapping[str, object], templates: Path) -> Rendered:
-    rendered = render(kind, context, templates=templates)
-    return Rendered(rendered.subject, rendered.text, _INLINER.inline(rendered.html))
+def letter_of(compiled: CompiledMessage, sender: Sender, return_path: str) -> Letter:
+    """A letter with all it needs to render what its message does not hold ready."""
+    script = compiled.script
+    render = None if script is None else _Renderer(compiled.kind, script)
+    return Letter(compiled, sender, return_path, render)
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """What one message is compiled from: ``values`` are the release's, as JSON."""
+
+    content: ReleaseContent
+    kind: str
+    texts: Templates
+    values: str
+
+    def compiled(self, reasons: dict[str, str]) -> CompiledMessage:
+        """Compile; parts with a reason, and those found to have one now, are left to rendering."""
+        # Unguessable, so that no release text can pose as a slot.
+        token = secrets.token_hex(8)
+        marks = {
+            field: RecipientValue(field, f"q{token}{at:02}q") for at, field in enumerate(_FIELDS)
+        }
+        context = {**json.loads(self.values), "recipient": marks}
+        ready: dict[str, str] = {}
+        for part in PARTS:
+            if part in reasons:
+                continue
+            try:
+                ready[part] = _part(self.kind, part, context, self.texts)
+            except DecidesByRecipient as error:
+                reasons[part] = f"{error}{_line_of(self.texts, error.place)}"
+        if token in ready.get(SUBJECT, ""):
+            del ready[SUBJECT]
+            reasons[SUBJECT] = f"{self.kind}/{SUBJECT}: the subject shows its recipient's data"
+        return _assemble(self.content, self.kind, ready, token, self._script(reasons))
+
+    def _script(self, reasons: dict[str, str]) -> Script | None:
+        if not reasons:
+            return None
+        parts = tuple((part, reasons[part]) for part in PARTS if part in reasons)
+        script = Script(templates=self.texts, values=self.values, reasons=parts, proof="")
+        return replace(script, proof=_proof(self.kind, script))
+
+
+def _line_of(texts: Templates, place: str) -> str:
+    """The line of a template at ``place``, to be quoted behind what is said of it."""
+    name, _, number = place.partition(", line ")
+    lines = dict(texts).get(name, "").splitlines()
+    if not number or int(number) > len(lines):
+        return ""
+    return f" in “{lines[int(number) - 1].strip()[:120]}”"
+
+
+def _part(kind: str, part: str, context: Mapping[str, object], texts: Templates) -> str:
+    out = render_part(kind, part, context, templates=texts)
+    if not part.endswith(".html.j2"):
+        return out
+    try:
+        return _INLINER.inline(out)
+    except css_inline.InlineError as error:
+        raise TemplateFault(f"{kind}/{part}", "its styles cannot be put inline") from error
+
+
+def _parts(kind: str, script: Script, recipient: Recipient) -> dict[str, str]:
+    known = {field: value_of(recipient) for field, value_of in SLOT_VALUES.items()}
+    context = {**json.loads(script.values), "recipient": known}
+    return {part: _part(kind, part, context, script.templates) for part in script.parts}
+
+
+def _proof(kind: str, script: Script) -> str:
+    came = [_parts(kind, script, probe) for probe in _PROBES]
+    return hashlib.sha256(json.dumps(came, sort_keys=True).encode("ascii")).hexdigest()
+
+
+class _Renderer:
+    """Renders a script for one recipient after the other, as long as it does so as approved."""
+
+    def __init__(self, kind: str, script: Script) -> None:
+        """Render for the recipients of the proof: another library may render otherwise (I6)."""
+        self._kind = kind
+        self._script = script
+        try:
+            self._same = _proof(kind, script) == script.proof
+        except TemplateError:
+            self._same = False
+
+    def __call__(self, recipient: Recipient) -> dict[str, str]:
+        """The parts of one recipient.
+
+        Raises:
+            MessageError: they cannot be rendered, or not as approved. No text is repeated.
+
+        """
+        if not self._same:
+            raise MessageError(
+                "the templates do not give what they gave at approval",
+                remedy="The program was changed since. Edit the release and approve it anew.",
+            )
+        try:
+            return _parts(self._kind, self._script, recipient)
+        except TemplateFault as error:
+            # What a template says of a fault may hold the recipient's data.
+            raise MessageError(f"{error.place} cannot be rendered for this recipient") from None
+
+
+def _plain(value: object) -> object:
+    """``value`` as JSON holds it: what is rendered at approval is what can be stored."""
+    if is_dataclass(value):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in cast("dict[str, object]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in cast("list[object]", value)]
+    return value
 
 
 def _check_content(content: ReleaseContent) -> None:
@@ -165,36 +290,47 @@ def _contacts(draft: Draft) -> list[dict[str, str]]:
 
 
 def _assemble(
-    content: ReleaseContent, *, kind: str, rendered: Rendered, token: str
+    content: ReleaseContent, kind: str, ready: dict[str, str], token: str, script: Script | None
 ) -> CompiledMessage:
     marks = re.compile(rf"q{token}(\d\d)q")
-    if marks.search(rendered.subject):
-        raise TemplateError(f"{kind}/subject.txt.j2: the subject is the same for all recipients")
     tree = _tree(
-        _with_slots(rendered.text, marks, "text", token),
-        _with_slots(rendered.html, marks, "html", token),
+        *(
+            _with_slots(ready[part], marks, coding, token)
+            if part in ready
+            else f"{token}whole{at:02}\r\n"
+            for at, (part, coding) in enumerate(zip(BODIES, _CODINGS, strict=True))
+        )
     )
     data = tree.as_bytes(policy=policy.SMTP)
     _, _, body = data.partition(b"\r\n\r\n")
-    first, *others = re.split(rb"%b(text|html)(\d\d)\r\n" % token.encode(), body)
-    codings, fields, following = others[0::3], others[1::3], others[2::3]
+    first, *others = re.split(rb"%b(text|html|whole)(\d\d)\r\n" % token.encode(), body)
     slots = tuple(
-        Slot(_FIELDS[int(field)], "html" if coding == b"html" else "text")
-        for coding, field in zip(codings, fields, strict=True)
+        _slot(coding.decode(), int(number))
+        for coding, number in zip(others[0::3], others[1::3], strict=True)
     )
+    html = ready.get(BODIES[1])
+    if html is None and script is not None:
+        html = _parts(kind, script, _PROBES[0])[BODIES[1]]
     return CompiledMessage(
         kind=kind,
         language=content.language,
         headers=constant_headers(
             content.sender,
-            subject=rendered.subject,
+            subject=ready.get(SUBJECT),
             language=content.language,
             content_type=str(tree["Content-Type"]),
         ),
-        segments=(first, *following),
+        segments=(first, *others[2::3]),
         slots=slots,
-        html_size=len(marks.sub("", rendered.html).encode()),
+        html_size=len(marks.sub("", html or "").encode()),
+        script=script,
     )
+
+
+def _slot(coding: str, number: int) -> Slot:
+    if coding == "whole":
+        return Slot(BODIES[number], "whole")
+    return Slot(_FIELDS[number], "html" if coding == "html" else "text")
 
 
 def _with_slots(
@@ -214,7 +350,7 @@ def _tree(text: str, html: str) -> MIMEMultipart:
     The boundary comes from the content, so that the same release compiles to the same bytes; "=_"
     cannot stand in quoted-printable (RFC 2045 6.7).
     """
-    marked = re.compile(r"^[0-9a-f]{16}(?=(?:text|html)\d\d\r$)", re.MULTILINE)
+    marked = re.compile(r"^[0-9a-f]{16}(?=(?:text|html|whole)\d\d\r$)", re.MULTILINE)
     content = hashlib.sha256(marked.sub("", text + html).encode("ascii")).hexdigest()
     tree = MIMEMultipart("alternative", boundary=f"=_{content[:32]}")
     for subtype, payload in (("plain", text), ("html", html)):
@@ -226,28 +362,38 @@ def _tree(text: str, html: str) -> MIMEMultipart:
     return tree
 
 
-def _compare(compiled: CompiledMessage, probe: Recipient, subject: str, whole: Rendered) -> None:
-    """Refuse a template whose mail to ``probe`` is not what splicing makes of it."""
-    personal = Personal(
-        recipient=probe,
-        message_id="<probe@example.com>",
-        date=datetime(2000, 1, 1, tzinfo=UTC),
-        delivery="probe",
-    )
-    data = merge(compiled, personal)
-    check_final(data, headers=header_names(compiled, personal), recipient=probe.address)
-    spliced = decoded_parts(data)
-    same = {
-        "subject.txt.j2": subject == whole.subject,
-        "body.txt.j2": spliced[0] == whole.text,
-        "body.html.j2": _events(spliced[1]) == _events(whole.html),
-    }
-    for template, holds in same.items():
-        if not holds:
-            raise TemplateError(
-                f"{compiled.kind}/{template}: recipient data changes more than its own place",
-                remedy="Show recipient values alone in {{ }}, outside filters and wrapped text.",
-            )
+def _odd_parts(compiled: CompiledMessage, texts: Templates, values: str) -> list[str]:
+    """The parts that come out otherwise for some probe when spliced than when rendered whole."""
+    render = letter_of(compiled, Sender("", "press@example.com"), "").render
+    odd: set[str] = set()
+    for probe in _PROBES:
+        known = {field: value_of(probe) for field, value_of in SLOT_VALUES.items()}
+        context = {**json.loads(values), "recipient": known}
+        whole = [_part(compiled.kind, part, context, texts) for part in PARTS]
+        personal = Personal(
+            recipient=probe,
+            message_id="<probe@example.com>",
+            date=datetime(2000, 1, 1, tzinfo=UTC),
+            delivery="probe",
+        )
+        data = merge(compiled, personal, render(probe) if render else {})
+        check_final(data, headers=header_names(compiled, personal), recipient=probe.address)
+        text, html = decoded_parts(data)
+        same = (
+            unfolded_subject(data) == whole[0],
+            text == whole[1],
+            _events(html) == _events(whole[2]),
+        )
+        odd |= {part for part, holds in zip(PARTS, same, strict=True) if not holds}
+    if odd & set(compiled.script.parts if compiled.script else ()):
+        raise TemplateError(f"{compiled.kind}: a part cannot be sent as it is rendered")
+    return [part for part in PARTS if part in odd]
+
+
+def unfolded_subject(data: bytes) -> str:
+    """The subject as it was before it was folded and encoded, blanks and all."""
+    raw = str(message_from_bytes(data, policy=policy.compat32)["Subject"])
+    return str(make_header(decode_header(raw.replace("\r", "").replace("\n", ""))))
 
 
 def decoded_parts(data: bytes) -> tuple[str, str]:

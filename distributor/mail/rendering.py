@@ -4,7 +4,10 @@ The only importer of Jinja2 for mail. The sandbox is immutable, an undefined nam
 escaped by itself, and a context holds no more than texts, numbers, collections and our own frozen
 nouns: no settings, no environment, no open file.
 
-Invariant: a template cannot decide anything by a recipient's data; see :class:`RecipientValue`.
+A kind's templates are read once, with all they refer to (:func:`read_templates`), and rendered from
+those texts: a folder that changes meanwhile changes nothing.
+
+Invariant: no template decides by a recipient's data unseen; see :class:`RecipientValue`.
 """
 
 from __future__ import annotations
@@ -17,14 +20,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 import jinja2
+from jinja2.exceptions import SecurityError
+from jinja2.meta import find_referenced_templates
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup, escape
 
+from distributor.core.script import PARTS, SUBJECT
 from distributor.errors import TemplateError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
+
+    from jinja2.runtime import Context
 
 #: Plain text is pasted into articles and read in narrow panes: wrapped (statement 54).
 TEXT_WIDTH: Final = 72
@@ -39,6 +47,30 @@ _TEMPLATE_FAULTS: Final = (
     *(jinja2.TemplateError, ArithmeticError, AttributeError, LookupError),
     *(RuntimeError, TypeError, ValueError),
 )
+
+
+#: The texts of a kind's templates, and of all they refer to, by name.
+Templates = tuple[tuple[str, str], ...]
+#: The most characters that one template may give.
+OUTPUT_MAX: Final = 4_000_000
+_POWER_MAX: Final = 1_000
+
+
+class TemplateFault(TemplateError):
+    """A template that cannot be rendered; ``place`` is its file and line."""
+
+    def __init__(self, place: str, message: str, *, remedy: str | None = None) -> None:
+        """Keep where it is apart from what is said: only the place is free of the mail's words."""
+        super().__init__(f"{place}: {message}", remedy=remedy)
+        self.place = place
+
+
+class DecidesByRecipient(TemplateFault):
+    """A template that does more with a recipient's value than showing it."""
+
+
+class _Used(TemplateError):
+    """A recipient's value is used for more than showing it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,38 +98,75 @@ class RecipientValue:
         self.mark = mark
 
     def _fail(self, *_: object) -> NoReturn:
-        raise TemplateError(
+        raise _Used(
             f"recipient.{self.name} is used for more than showing it",
             remedy="Show it alone in {{ }}; addressed_to and known_as are ready-made choices.",
         )
 
     if not TYPE_CHECKING:  # the types that object promises here are what this class denies
         __bool__ = __str__ = __hash__ = __eq__ = __len__ = __format__ = _fail
-    __html__ = __iter__ = __lt__ = __le__ = __gt__ = __ge__ = _fail
+    __getattr__ = __html__ = __iter__ = __lt__ = __le__ = __gt__ = __ge__ = _fail
     __contains__ = __getitem__ = __int__ = __float__ = __index__ = __call__ = _fail
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __mod__ = __rmod__ = _fail
     __truediv__ = __rtruediv__ = __floordiv__ = __pow__ = __neg__ = __pos__ = _fail
 
 
-def render(kind: str, context: Mapping[str, object], *, templates: Path) -> Rendered:
-    """Render ``templates/<kind>/{subject.txt,body.txt,body.html}.j2``.
+def read_templates(kind: str, folder: Path) -> Templates:
+    """The three templates of ``kind`` in ``folder``, and every one they extend, include or import.
 
     Raises:
-        TemplateError: a template is missing, broken, or uses what it may not; the message begins
-            with its file and line.
+        TemplateError: a template is broken, or names another by an expression.
 
     """
     if not _KIND.fullmatch(kind):
         raise TemplateError(f"{kind[:40]!r} is not a kind of mail")
+    loader = jinja2.FileSystemLoader(folder)
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    texts: dict[str, str] = {}
+    waiting = [f"{kind}/{part}" for part in PARTS]
+    while waiting:
+        name = waiting.pop()
+        if name in texts:
+            continue
+        try:
+            texts[name] = loader.get_source(environment, name)[0]
+            referred = find_referenced_templates(environment.parse(texts[name], name))
+        except jinja2.TemplateNotFound:
+            continue  # rendering says who asked for it
+        except jinja2.TemplateSyntaxError as error:
+            raise TemplateError(f"{name}, line {error.lineno}: {error.message}") from error
+        for other in referred:
+            if other is None:
+                msg = f"{name}: it names another template by an expression"
+                raise TemplateError(msg, remedy="Write the other template's name out.")
+            waiting.append(other)
+    return tuple(sorted(texts.items()))
+
+
+def render(kind: str, context: Mapping[str, object], *, templates: Templates) -> Rendered:
+    """Render the three templates of ``kind``; see :func:`render_part`."""
+    subject, text, html = (render_part(kind, part, context, templates=templates) for part in PARTS)
+    return Rendered(subject, text, html)
+
+
+def render_part(
+    kind: str, part: str, context: Mapping[str, object], *, templates: Templates
+) -> str:
+    """Render one of the PARTS of ``kind``.
+
+    Raises:
+        DecidesByRecipient: it does more with a RecipientValue than showing it.
+        TemplateFault: it is missing, broken, or uses what it may not.
+
+    """
     for name, value in context.items():
         _check_context(name, value)
-    environment = _environment(templates)
-    text = _render(environment, f"{kind}/body.txt.j2", context)
-    return Rendered(
-        subject=_render(environment, f"{kind}/subject.txt.j2", context).strip(),
-        text=re.sub(r"\n{3,}", "\n\n", text).strip("\n") + "\n",
-        html=_render(environment, f"{kind}/body.html.j2", context).strip() + "\n",
-    )
+    out = _render(_environment(templates), f"{kind}/{part}", context)
+    if part == SUBJECT:
+        return out.strip()
+    if part.endswith(".html.j2"):
+        return out.strip() + "\n"
+    return re.sub(r"\n{3,}", "\n\n", out).strip("\n") + "\n"
 
 
 def _check_context(name: str, value: object) -> None:
@@ -116,10 +185,38 @@ def _check_context(name: str, value: object) -> None:
         raise TemplateError(f"a template may not see {name}: it is a {type(value).__name__}")
 
 
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """No private names, no changes, and no text beyond all measure from one expression."""
+
+    intercepted_binops = frozenset({"*", "**"})
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:  # noqa: ANN401  # as Jinja2 has it
+        """Refuse what would fill the memory before the output can be counted."""
+        for much, times in ((left, right), (right, left)):
+            if not isinstance(times, int):
+                continue
+            length = len(cast("list[object]", much)) if isinstance(much, str | list) else 0
+            if (operator == "*" and length * times > OUTPUT_MAX) or (
+                operator == "**" and abs(times) > _POWER_MAX
+            ):
+                raise SecurityError("the result would be too large")
+        return super().call_binop(context, operator, left, right)
+
+    def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ANN401  # as Jinja2 has it
+        """A release's values come first: ``block.items`` is the items, not a method."""
+        if isinstance(obj, dict) and attribute in obj:
+            return cast("dict[str, Any]", obj)[attribute]
+        return super().getattr(obj, attribute)
+
+
 @lru_cache(maxsize=8)
-def _environment(templates: Path) -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
-        loader=jinja2.FileSystemLoader(templates),
+def _environment(templates: Templates) -> ImmutableSandboxedEnvironment:
+    texts = dict(templates)
+    environment = _Sandbox(
+        # The name stands for the file, so that an error can say where it came up.
+        loader=jinja2.FunctionLoader(
+            lambda name: (texts[name], name, lambda: True) if name in texts else None
+        ),
         undefined=jinja2.StrictUndefined,
         autoescape=_is_html,
         finalize=_shown,
@@ -170,16 +267,25 @@ def _wrapped(value: str, first: str = "", rest: str = "") -> str:
 def _render(
     environment: ImmutableSandboxedEnvironment, name: str, context: Mapping[str, Any]
 ) -> str:
+    pieces: list[str] = []
+    size = 0
     try:
-        return environment.get_template(name).render(context)
+        for piece in environment.get_template(name).generate(context):
+            pieces.append(piece)
+            size += len(piece)
+            if size > OUTPUT_MAX:
+                raise TemplateError("it gives more than a mail can hold")  # noqa: TRY301
     except jinja2.TemplateSyntaxError as error:
-        raise TemplateError(f"{error.name}, line {error.lineno}: {error.message}") from error
+        raise TemplateFault(f"{error.name}, line {error.lineno}", str(error.message)) from error
     except jinja2.TemplateNotFound as error:
-        raise TemplateError(f"{name}: there is no template {error.name}") from error
+        raise TemplateFault(name, f"there is no template {error.name}") from error
+    except _Used as error:
+        raise DecidesByRecipient(_place(name, error), str(error), remedy=error.remedy) from error
     except TemplateError as error:
-        raise TemplateError(f"{_place(name, error)}: {error}", remedy=error.remedy) from error
+        raise TemplateFault(_place(name, error), str(error), remedy=error.remedy) from error
     except _TEMPLATE_FAULTS as error:
-        raise TemplateError(f"{_place(name, error)}: {error}") from error
+        raise TemplateFault(_place(name, error), str(error)) from error
+    return "".join(pieces)
 
 
 def _place(name: str, error: BaseException) -> str:

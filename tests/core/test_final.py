@@ -71,7 +71,7 @@ def personal(recipient: Recipient) -> Personal:
 
 def a_frame(message: CompiledMessage, mine: Personal | None = None) -> Frame | None:
     return frame_of(
-        personal_names(mine or personal(ANN)),
+        personal_names(message, mine or personal(ANN)),
         tuple(name for name, _ in message.headers),
         (message.opening, *message.segments[1:]),
     )
@@ -222,7 +222,7 @@ def test_the_form_of_every_personal_header_is_judged_in_the_final_bytes() -> Non
     mine = personal(ANN)._replace(
         list_id="releases.press.example", unsubscribe_mailto="mailto:press@press.example"
     )
-    names = personal_names(mine)
+    names = personal_names(message, mine)
     frame = a_frame(message, mine)
     assert frame is not None
     data = merge(message, mine)

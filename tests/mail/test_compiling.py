@@ -12,12 +12,25 @@ from hypothesis import strategies as st
 
 from distributor.core.message import SLOT_VALUES, CompiledMessage, merge
 from distributor.core.model import Recipient
+from distributor.core.script import PARTS
 from distributor.errors import MessageError, TemplateError
-from distributor.mail.compiling import _context, _events, _rendered, compile_message, decoded_parts
-from tests.golden.samples import EMBARGOED, FOREIGN, LONG, PERSONAL, PLAIN, TEMPLATES
+from distributor.mail.compiling import (
+    _context,
+    _events,
+    _part,
+    _plain,
+    compile_message,
+    decoded_parts,
+    letter_of,
+    unfolded_subject,
+)
+from distributor.mail.rendering import read_templates
+from tests.golden.samples import EMBARGOED, FOREIGN, LIFT, LONG, PERSONAL, PLAIN, TEMPLATES
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from distributor.core.message import ReleaseContent
 
 shown = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=60)
 recipients = st.builds(
@@ -76,18 +89,41 @@ def test_a_thousand_merged_mails_decode_to_exactly_what_rendering_each_gives(
         + "</p>\n<p>".join(line.replace("<", "").replace(">", "") for line in every)
     )
     message = compile_message(LONG, kind="release", templates=folder)
-    context = _context(LONG)
+    assert message.script is None
+    assert_same(message, LONG, folder)
 
-    @settings(max_examples=1_000, suppress_health_check=[HealthCheck.too_slow], database=None)
+
+def assert_same(message: CompiledMessage, content: ReleaseContent, folder: Path) -> None:
+    """Every recipient's mail, as it is stored and sent, is what rendering it whole gives."""
+    stored = CompiledMessage.from_json(message.to_json())
+    letter = letter_of(stored, content.sender, "press@forum.example")
+    texts = read_templates("release", folder)
+    values = _plain(_context(content))
+
+    @settings(
+        max_examples=300,
+        suppress_health_check=[HealthCheck.too_slow],
+        database=None,
+        deadline=None,
+    )
     @given(recipient=recipients)
     def same(recipient: Recipient) -> None:
-        values = {name: value_of(recipient) for name, value_of in SLOT_VALUES.items()}
-        whole = _rendered("release", {**context, "recipient": values}, folder)
-        text, html = decoded_parts(merge(message, PERSONAL._replace(recipient=recipient)))
-        assert text == whole.text
-        assert _events(html) == _events(whole.html)
+        known = {name: value_of(recipient) for name, value_of in SLOT_VALUES.items()}
+        context = {**values, "recipient": known}
+        subject, text, html = (_part("release", part, context, texts) for part in PARTS)
+        data = letter.copy_for(recipient, reference="k7f3", date=LIFT)
+        assert decoded_parts(data)[0] == text
+        assert _events(decoded_parts(data)[1]) == _events(html)
+        assert unfolded_subject(data) == subject
 
     same()
+
+
+@pytest.mark.parametrize("content", [PLAIN, FOREIGN, LONG], ids=["plain", "foreign", "long"])
+def test_the_shipped_templates_are_merged_as_they_render(content: ReleaseContent) -> None:
+    message = compile_message(content, kind="release", templates=TEMPLATES)
+    assert message.script is None
+    assert_same(message, content, TEMPLATES)
 
 
 USES = {
@@ -114,12 +150,16 @@ USES = {
 
 
 @pytest.mark.parametrize("use", USES)
-def test_a_template_that_decides_by_recipient_data_is_refused_with_its_line(
+def test_a_template_that_decides_by_recipient_data_is_rendered_and_its_line_told(
     use: str, templates: Path
 ) -> None:
     (templates / "release" / "body.txt.j2").write_text(f"First line\n{USES[use]}\n")
-    with pytest.raises(TemplateError, match=r"^release/body\.txt\.j2, line 2: "):
-        compile_message(PLAIN, kind="release", templates=templates)
+    message = compile_message(PLAIN, kind="release", templates=templates)
+    assert message.script is not None
+    [(part, reason)] = message.script.reasons
+    assert part == "body.txt.j2"
+    assert reason.startswith("release/body.txt.j2, line 2: recipient.")
+    assert reason.endswith(f" in “{USES[use]}”")
 
 
 HIDDEN_USES = {
@@ -136,22 +176,108 @@ HIDDEN_USES = {
 @pytest.mark.parametrize("part", ["body.txt.j2", "body.html.j2"])
 def test_what_a_value_cannot_see_the_probes_find(use: str, part: str, templates: Path) -> None:
     (templates / "release" / part).write_text(HIDDEN_USES[use])
-    with pytest.raises(TemplateError, match=part.replace(".", r"\.")):
-        compile_message(PLAIN, kind="release", templates=templates)
+    message = compile_message(PLAIN, kind="release", templates=templates)
+    assert message.script is not None
+    assert message.script.parts == (part,)
 
 
-def test_markup_in_a_value_cannot_become_markup(templates: Path) -> None:
-    (templates / "release" / "body.html.j2").write_text(
-        "<p>{% autoescape false %}{{ recipient.name }}"
+CONDITIONS = {
+    "a condition in the text": {
+        "body.txt.j2": "{% if recipient.name %}Dear {{ recipient.name }},{% else %}Hi,{% endif %}\n"
+        "{{ headline }}\n.\nFrom us to {{ recipient.outlet | upper }}"
+    },
+    "a condition in the HTML": {
+        "body.html.j2": "<p title='{{ recipient.name }}'>"
+        "{{ recipient.given_name or 'Hello' }}, {{ recipient.outlet | length }}</p>"
+    },
+    "both parts and the subject": {
+        "subject.txt.j2": "{{ headline }}{{ ' for ' ~ recipient.name if recipient.name | trim }}",
+        "body.txt.j2": "{{ (recipient.name ~ ' ' ~ headline) | wrapped }}",
+        "body.html.j2": "<p>{{ recipient.name | upper }}</p>",
+    },
+    "a wrapped block": {"body.txt.j2": HIDDEN_USES["a wrapped block"]},
+}
+
+
+@pytest.mark.parametrize("case", CONDITIONS)
+def test_what_decides_by_its_recipient_is_sent_as_it_renders(case: str, templates: Path) -> None:
+    for part, text in CONDITIONS[case].items():
+        (templates / "release" / part).write_text(text)
+    message = compile_message(PLAIN, kind="release", templates=templates)
+    assert message.script is not None
+    assert message.script.parts == tuple(part for part in PARTS if part in CONDITIONS[case])
+    assert_same(message, PLAIN, templates)
+
+
+def test_i6_what_is_rendered_is_bound_by_the_digest_and_needs_no_file(templates: Path) -> None:
+    (templates / "release" / "body.txt.j2").write_text(
+        "{% extends '_base/body.txt.j2' %}{% block content %}{{ recipient.name | upper }}"
+        "{% endblock %}"
     )
-    with pytest.raises(TemplateError):
-        compile_message(PLAIN, kind="release", templates=templates)
+    first = compile_message(PLAIN, kind="release", templates=templates)
+    base = templates / "_base" / "body.txt.j2"
+    before = base.read_text()
+    base.write_text(before + "PS\n")
+    second = compile_message(PLAIN, kind="release", templates=templates)
+    assert second.digest != first.digest
+    shutil.rmtree(templates)
+    letter = letter_of(CompiledMessage.from_json(first.to_json()), PLAIN.sender, "a@b.example")
+    data = letter.copy_for(PERSONAL.recipient, reference="k7f3", date=LIFT)
+    assert "JANE DOE" in decoded_parts(data)[0]
+    assert "PS" not in decoded_parts(data)[0]
 
 
-def test_a_subject_with_recipient_data_is_refused(templates: Path) -> None:
-    (templates / "release" / "subject.txt.j2").write_text("{{ recipient.name }}: {{ headline }}")
-    with pytest.raises(TemplateError, match="the same for all"):
-        compile_message(PLAIN, kind="release", templates=templates)
+def test_i6_a_program_that_renders_otherwise_sends_nothing(
+    templates: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (templates / "release" / "body.txt.j2").write_text("{{ (recipient.name ~ '!') | wrapped }}")
+    message = compile_message(PLAIN, kind="release", templates=templates)
+    monkeypatch.setattr("distributor.mail.rendering.TEXT_WIDTH", 20)
+    letter = letter_of(message, PLAIN.sender, "a@b.example")
+    with pytest.raises(MessageError, match="what they gave at approval"):
+        letter.copy_for(PERSONAL.recipient, reference="k7f3", date=LIFT)
+
+
+def test_a_fault_at_one_recipient_is_theirs_alone_and_repeats_no_word(templates: Path) -> None:
+    (templates / "release" / "body.txt.j2").write_text(
+        "one\n{{ 1 / (0 if recipient.name == 'Jane Doe' else 1) }}{{ recipient.name }}"
+    )
+    message = compile_message(PLAIN, kind="release", templates=templates)
+    letter = letter_of(message, PLAIN.sender, "a@b.example")
+    with pytest.raises(MessageError) as refused:
+        letter.copy_for(PERSONAL.recipient, reference="k7f3", date=LIFT)
+    assert "body.txt.j2, line 2" in str(refused.value)
+    assert "Jane" not in str(refused.value)
+    assert letter.copy_for(Recipient("ann@b.example", "Ann"), reference="k7f3", date=LIFT)
+
+
+def test_a_message_with_a_script_is_not_sent_without_its_renderer(templates: Path) -> None:
+    (templates / "release" / "body.txt.j2").write_text("{{ recipient.name | upper }}")
+    message = compile_message(PLAIN, kind="release", templates=templates)
+    with pytest.raises(MessageError, match="parts of this recipient"):
+        merge(message, PERSONAL)
+
+
+def test_a_template_that_gives_too_much_is_refused(templates: Path) -> None:
+    for text in (
+        "{{ 'x' * 10000000 }}",
+        "{{ 9 ** 9999999 }}",
+        "{% for a in range(90000) %}{{ body }}{% endfor %}",
+    ):
+        (templates / "release" / "body.txt.j2").write_text(text)
+        with pytest.raises(TemplateError, match=r"too large|more than a mail"):
+            compile_message(PLAIN, kind="release", templates=templates)
+
+
+def test_markup_that_breaks_out_of_its_value_is_still_what_the_template_says(
+    templates: Path,
+) -> None:
+    (templates / "release" / "body.html.j2").write_text(
+        "<p>{% autoescape false %}{{ recipient.name }}{% endautoescape %}</p>"
+    )
+    message = compile_message(PLAIN, kind="release", templates=templates)
+    assert message.script is not None
+    assert message.script.parts == ("body.html.j2",)
 
 
 def test_a_release_without_a_headline_is_refused() -> None:
