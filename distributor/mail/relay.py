@@ -10,33 +10,37 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import ipaddress
-import os
 import secrets
 import socket
 import ssl
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal
 
 import aiosmtplib
 
+from distributor.core.health import Health
+from distributor.core.limits import Allowance, Limits
 from distributor.core.outcome import clean_reply
+from distributor.core.returnpath import ReturnPath
 from distributor.errors import RelayError
+from distributor.mail.farend import (
+    certificate_until,
+    is_loopback,
+    let_go,
+    reason_of,
+    tls_of,
+    untrusted,
+)
 from distributor.mail.transaction import Capabilities, Session, Timeouts
 from distributor.mail.wire import Wire
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from pydantic import SecretStr
 
-#: Seconds to rest after the first failure; doubled after each, up to the longest. Not longer than
-#: a minute: a relay that restarts at the lift must not cost more.
-FIRST_REST_S: Final = 1.0
-LONGEST_REST_S: Final = 60.0
-#: Failures in a row after which one connection at a time may try.
-BREAKER: Final = 5
 _MASK: Final = "********"
 _dice = secrets.SystemRandom()
 
@@ -58,49 +62,24 @@ class RelayPolicy:
     ca_file: Path | None = None
     hello_name: str = ""
     connections: int = 4
+    limits: Limits = field(default_factory=Limits)
+    return_path: ReturnPath = field(default_factory=ReturnPath)
     timeouts: Timeouts = field(default_factory=Timeouts)
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
-    """How the way to the relay has been. Instants are on the loop's monotonic clock, in s.
-
-    ``trial_until``: with the breaker open somebody is trying until then, the others wait.
-    """
-
-    failures: int = 0
-    retry_at: float = 0.0
-    trial_until: float = 0.0
-    stopped_by: RelayError | None = None
-
-    @property
-    def broken(self) -> bool:
-        """The breaker is open: one connection at a time may try."""
-        return self.failures >= BREAKER
-
-    def after_failure(self, error: RelayError, *, at: float, jitter: float) -> Health:
-        """Return the health after ``error``; ``jitter`` in 0..1 spreads the next tries.
-
-        Failures of connections that tried side by side count as one. A permanent error stops
-        the relay: trying again cannot help, and may lock the account.
-        """
-        if error.permanent:
-            return Health(self.failures + 1, stopped_by=error)
-        if at < self.retry_at:
-            return self
-        rest_s = min(FIRST_REST_S * 2 ** min(self.failures, 20), LONGEST_REST_S)
-        return Health(self.failures + 1, retry_at=at + rest_s * (1 + jitter) / 2)
-
-
-@dataclass(frozen=True, slots=True)
 class Probe:
-    """What a mail server showed when asked. ``certificate_until`` is None without TLS."""
+    """What a mail server showed when asked. ``certificate_until`` is None without TLS.
+
+    ``refusals``: for each sender tried what was said against it, None when it was taken.
+    """
 
     extensions: tuple[str, ...]
     tls_version: str | None
     certificate_until: datetime | None
     logged_in: bool
     took_s: float
+    refusals: tuple[str | None, ...] = ()
 
 
 class Relay:
@@ -110,7 +89,19 @@ class Relay:
         """Remember the way; nothing is opened yet."""
         self.policy = policy
         self.health = Health()
+        self.allowance = Allowance(policy.limits)
+        self._failed_with = ""
         self._context: ssl.SSLContext | None = None
+
+    @property
+    def name(self) -> str:
+        """What the log calls it."""
+        return self.policy.name
+
+    @property
+    def connections(self) -> int:
+        """How many connections may be open now: fewer after failures."""
+        return self.policy.connections - self.health.fewer
 
     @property
     def rest_s(self) -> float:
@@ -132,21 +123,57 @@ class Relay:
         except RelayError as error:
             self.failed(error)
             raise
-        self.health = Health()
+        self.health = self.health.after_connecting()
         return session
 
-    def failed(self, error: RelayError) -> None:
-        """Count a failure of the relay: a connection, or a transaction it is to blame for."""
-        at = asyncio.get_running_loop().time()
-        self.health = self.health.after_failure(error, at=at, jitter=_dice.random())
+    def may_carry(self) -> bool:
+        """Whether a connection that stands may take a mail now; after failures one tries for all.
+
+        Who is told so tries it, and says :meth:`worked` or :meth:`failed`.
+        """
+        now = asyncio.get_running_loop().time()
+        if not self.health.may_carry(now):
+            return False
+        if self.health.unproven:
+            until = now + self.policy.timeouts.connect_s
+            self.health = replace(self.health, trial_until=until)
+        return True
+
+    def worked(self) -> None:
+        """A mail was answered as it should be, whatever the answer."""
+        if not self.health.well or self.health.fewer:
+            self.health = self.health.after_success(at=asyncio.get_running_loop().time())
+
+    def failed(self, error: RelayError, *, carrying: bool = False) -> None:
+        """Count a failure of the relay: a connection, or, ``carrying``, a transaction."""
+        self._failed_with = str(error)
+        self.health = self.health.after_failure(
+            error,
+            at=asyncio.get_running_loop().time(),
+            jitter=_dice.random(),
+            connections=self.policy.connections,
+            carrying=carrying,
+        )
+
+    @property
+    def fares(self) -> tuple[str, str]:
+        """How it fares, in a word, and why; what a server said is in it, cleaned."""
+        if self.health.stopped_by is not None:
+            return "stopped", self._failed_with
+        if self.health.well:
+            return "well", ""
+        return ("broken" if self.health.broken else "resting"), self._failed_with
 
     def reset(self) -> None:
         """Forget every failure: a person has acted."""
         self.health = Health()
         self._context = None
 
-    async def probe(self) -> Probe:
+    async def probe(self, senders: Sequence[str] = (), *, recipient: str = "") -> Probe:
         """Connect, secure, log in and say goodbye; health is left alone.
+
+        Each of ``senders`` is offered in MAIL, with ``recipient`` in RCPT, and taken back: no mail
+        is sent. RCPT, because many servers look at the sender only then.
 
         Raises:
             RelayError: it did not come to that.
@@ -155,15 +182,22 @@ class Relay:
         loop = asyncio.get_running_loop()
         began = loop.time()
         smtp = await self._open()
+        took_s = loop.time() - began
+        try:
+            refusals = [await _refusal(smtp, sender, recipient) for sender in senders]
+        except _FAILURES as error:
+            smtp.close()
+            raise self._explained(error) from error
         session = self._handed_over(smtp)
-        tls = _tls(smtp.transport)
+        tls = tls_of(smtp.transport)
         await session.quit()
         return Probe(
             extensions=tuple(sorted(session.capabilities.extensions)),
             tls_version=tls.version() if tls else None,
-            certificate_until=_expiry(tls) if tls else None,
+            certificate_until=certificate_until(tls) if tls else None,
             logged_in=bool(self.policy.username),
-            took_s=loop.time() - began,
+            took_s=took_s,
+            refusals=tuple(self._masked(said) if said else None for said in refusals),
         )
 
     def _admit(self) -> None:
@@ -174,7 +208,7 @@ class Relay:
         if self.rest_s > 0:
             failures = self.health.failures
             raise RelayError(
-                f"{self.policy.name} rests for {self.rest_s:.0f} s after {failures} failures",
+                f"{self.name} rests for {self.rest_s:.0f} s after {failures} failures",
                 remedy="It is tried again by itself.",
             )
         if self.health.broken:
@@ -278,12 +312,12 @@ class Relay:
             await smtp.connect()
         except BaseException:
             smtp.close()
-            _let_go(reached)
+            let_go(reached)
             raise
         return smtp
 
     def _refuse_clear_text(self, reached: socket.socket) -> None:
-        if self.policy.security == "none" and not _is_loopback(reached):
+        if self.policy.security == "none" and not is_loopback(reached):
             raise RelayError(
                 f"{self._where} is not on this machine, and mail may not go there in clear text",
                 permanent=True,
@@ -343,11 +377,11 @@ class Relay:
         """Put a failure into words, without a secret in them."""
         if isinstance(error, RelayError):
             return error
-        untrusted = _untrusted(error)
-        if untrusted is not None:
+        distrust = untrusted(error)
+        if distrust is not None:
             return RelayError(
                 f"{self._where} showed a certificate that cannot be trusted: "
-                f"{untrusted.verify_message}",
+                f"{distrust.verify_message}",
                 permanent=True,
                 remedy="Check relay.host, this machine's clock, and relay.ca_file if the "
                 "certificate is your own.",
@@ -363,7 +397,7 @@ class Relay:
                 remedy="Write them as plain host names.",
             )
         cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
-        reason = _reason(cause)
+        reason = reason_of(cause)
         return RelayError(
             f"{self._where} cannot be reached: {self._masked(reason)}",
             remedy="Check relay.host, relay.port and the network.",
@@ -400,16 +434,6 @@ class Relay:
 _METHODS: Final = ("plain", "login", "cram-md5")
 
 
-def _reason(cause: BaseException) -> str:
-    """Why it did not work, in the system's words: asyncio puts a Python tuple into its own."""
-    if not isinstance(cause, OSError):
-        return str(cause)
-    said = cause.strerror or str(cause)
-    if cause.errno is not None and said.startswith("Connect call failed"):
-        return os.strerror(cause.errno)
-    return said
-
-
 _FAILURES: Final = (aiosmtplib.SMTPException, OSError, ValueError, RelayError)
 
 
@@ -419,53 +443,18 @@ async def _auth(smtp: aiosmtplib.SMTP, method: str, policy: RelayPolicy) -> None
     await call[method](policy.username, password)
 
 
+async def _refusal(smtp: aiosmtplib.SMTP, sender: str, recipient: str) -> str | None:
+    """What the server says against this sender; the envelope is taken back."""
+    said: str | None = None
+    try:
+        await smtp.mail(sender)
+        await smtp.rcpt(recipient)
+    except aiosmtplib.SMTPResponseException as error:
+        said = f"{error.code} {error.message}"
+    await smtp.rset()
+    return said
+
+
 def _is_cancelled() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def _let_go(reached: socket.socket) -> None:
-    """Close a socket, unless a transport has it and closes it in its own time.
-
-    A connect that is cancelled early enough never came to make one.
-    """
-    if reached.fileno() < 0:
-        return
-    try:
-        asyncio.get_running_loop().remove_reader(reached)
-    except RuntimeError:
-        return
-    reached.close()
-
-
-def _is_loopback(connected: socket.socket) -> bool:
-    """Whether the other end is this machine: asked of the connection, not of a name.
-
-    Raises:
-        OSError: There is no other end any more.
-
-    """
-    try:
-        return ipaddress.ip_address(connected.getpeername()[0]).is_loopback
-    except ValueError:
-        return False
-
-
-def _untrusted(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
-    while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return error
-        error = error.__cause__
-    return None
-
-
-def _tls(transport: asyncio.BaseTransport | None) -> ssl.SSLObject | None:
-    found = transport.get_extra_info("ssl_object") if transport else None
-    return found if isinstance(found, ssl.SSLObject) else None
-
-
-def _expiry(tls: ssl.SSLObject) -> datetime | None:
-    until = (tls.getpeercert() or {}).get("notAfter")
-    if not isinstance(until, str):
-        return None
-    return datetime.fromtimestamp(ssl.cert_time_to_seconds(until), UTC)
