@@ -21,8 +21,10 @@ from distributor.desk.suppressions import Suppressions
 from distributor.desk.waves import Waves
 from distributor.errors import ConfigError
 from distributor.installation import Installation
+from distributor.mail.inquiry import Inquiry, Record
 from distributor.mail.relay import Relay, RelayPolicy
 from distributor.mail.transaction import Timeouts
+from distributor.reconcile import Reconcile
 from distributor.review import Review
 from distributor.shipped import shipped
 from distributor.store.database import open_database, upgrade
@@ -46,6 +48,7 @@ class App:
     suppressions: Suppressions
     releases: Releases
     waves: Waves
+    reconcile: Reconcile
     review: Review
 
     def close(self) -> None:
@@ -84,17 +87,20 @@ def open_app(settings: Settings) -> App:
     )
     templates = shipped("templates")
     installation = Installation(database, settings.worker.state_dir, host=host_id())
+    clock, policy = GuardedClock(), sending_policy(settings)
+    reconcile = reconcile_of(settings, database, clock, policy)
     return App(
         settings=settings,
         database=database,
-        clock=GuardedClock(),
+        clock=clock,
         operator=_operator(),
         installation=installation,
         contacts=Contacts(database),
         lists=Lists(database),
         suppressions=Suppressions(database),
         releases=Releases(database, templates),
-        waves=Waves(database, installation, sending_policy(settings)),
+        waves=Waves(database, installation, policy, reconcile),
+        reconcile=reconcile,
         review=Review(database, templates),
     )
 
@@ -124,6 +130,22 @@ def sending_policy(settings: Settings) -> SendingPolicy:
             resend_after_s=sending.uncertain_resend_after_s,
         ),
     )
+
+
+def reconcile_of(
+    settings: Settings,
+    database: Database,
+    clock: GuardedClock,
+    policy: SendingPolicy,
+) -> Reconcile:
+    """Who asks the mail servers' own records, where a command for that is configured."""
+    inquiries = [
+        Inquiry(Record(relay.name, relay.reconcile, relay.reconcile_timeout_s), clock.monotonic)
+        for relay in settings.relays
+        if relay.reconcile
+    ]
+    names = [relay.name for relay in settings.relays]
+    return Reconcile(database, inquiries, policy, relays=names)
 
 
 def share_of(settings: Settings, processes: int, *, index: int = 0) -> Share:

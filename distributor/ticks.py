@@ -13,6 +13,7 @@ import structlog
 from distributor.core.states import HoldReason, WaveState
 from distributor.core.timing import describe
 from distributor.stages import keeping, preparing, scheduling
+from distributor.stages.reconciling import Reconciling
 from distributor.store import audit, recovery, waves
 from distributor.store.database import database_now
 from distributor.store.waves import DESK, Order
@@ -53,6 +54,7 @@ class Ticks:
         self._policy = policy
         self._place = place
         self._baton = baton
+        self._reconciling = Reconciling(app.database, app.reconcile)
         self._leases_from_s = 0.0
         self._told = ""
 
@@ -97,6 +99,11 @@ class Ticks:
                 now=self._clock.now(),
                 leases_count=self._clock.monotonic() >= self._leases_from_s,
             )
+
+    def reconcile(self) -> None:
+        """Ask the mail servers' own records about what is uncertain."""
+        if self._has_turn():
+            self._reconciling.tick(self._clock.now())
 
     def _has_turn(self) -> bool:
         return self._baton.turn(self._clock.monotonic())

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.base import BaseTrigger
 
 from distributor.app import relay_of, sending_policy
 from distributor.baton import Baton
@@ -46,6 +47,24 @@ DIED = 70
 _LIFT = "lift"
 #: After so many intervals without a tick the worker that should tick is stood in for.
 _SILENT_TICKS = 5
+
+
+class _Every(BaseTrigger):
+    """Fires every so many seconds, and never makes up for what was missed.
+
+    APScheduler's own interval lists each missed time one by one: after a clock that was set
+    forward by a year that takes minutes, and gigabytes.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._pause = timedelta(seconds=seconds)
+
+    def get_next_fire_time(  # pyright: ignore[reportIncompatibleMethodOverride] - it has no types
+        self, previous_fire_time: datetime | None, now: datetime
+    ) -> datetime:
+        """After the last time, but never in the past."""
+        following = (previous_fire_time or now) + self._pause
+        return following if following > now else now + self._pause
 
 
 class Worker:
@@ -122,6 +141,7 @@ class Worker:
             return DIED
         finally:
             minding.cancel()
+            self._app.reconcile.give_up()
             self._scheduler.shutdown(wait=False)
             self._baton.drop()
         if settled:
@@ -169,11 +189,10 @@ class Worker:
     def _start_ticking(self) -> None:
         self._scheduler.start()
         tick_s = self._app.settings.worker.tick_s
-        for tick in (self._schedule, self._prepare, self._keep):
+        for tick in (self._schedule, self._prepare, self._keep, self._reconcile):
             self._scheduler.add_job(
                 tick,
-                "interval",
-                seconds=tick_s,
+                _Every(tick_s),
                 next_run_time=self._clock.now(),
             )
 
@@ -211,6 +230,9 @@ class Worker:
 
     async def _keep(self) -> None:
         await self._ticked(self._ticks.keep)
+
+    async def _reconcile(self) -> None:
+        await self._ticked(self._ticks.reconcile)
 
     async def _ticked(self, work: Callable[[], T]) -> T | None:
         """Run one tick off the loop; a database that is away is tried again at the next."""

@@ -30,6 +30,7 @@ from tests.builders import (
     claimed,
     marked,
     moved,
+    nobody_to_ask,
     wave_of,
 )
 
@@ -81,7 +82,12 @@ def room(migrated_url: str, tmp_path: Path) -> Iterator[Room]:
         a_list(tx, "press", PEOPLE)
 
     database.write(bring_in).result()
-    waves = Waves(database, Installation(database, tmp_path / "state", host="here"), POLICY)
+    waves = Waves(
+        database,
+        Installation(database, tmp_path / "state", host="here"),
+        POLICY,
+        nobody_to_ask(database),
+    )
     room = Room(database, Review(database, templates), Releases(database, templates), waves)
     room.texts.approve("R-1", by="ann", now=MORNING)
     waves.schedule("R-1", Target(["press"]), by="ann", now=MORNING)

@@ -31,6 +31,10 @@ def settle(
         ),
     ] = None,
     everyone: Annotated[bool, typer.Option("--all", help="Every uncertain delivery.")] = False,
+    ask: Annotated[
+        bool,
+        typer.Option("--ask", help="Ask the mail server's own record now (relay.reconcile)."),
+    ] = False,
 ) -> None:
     """Decide deliveries whose answer was lost.
 
@@ -42,6 +46,12 @@ def settle(
     from distributor.cli.reading import show_counts
     from distributor.desk.waves import Decision
 
+    if ask:
+        if words or everyone:
+            msg = "--ask decides nothing by itself: leave out the address, --all and the decision"
+            raise typer.BadParameter(msg)
+        _ask(ctx, ref)
+        return
     address, word = _split(words or [], everyone=everyone)
     with opened(ctx) as app:
         settled = app.waves.settle(
@@ -55,6 +65,22 @@ def settle(
     say(f"{settled} settled: {word.value}.")
     for item in view.waves:
         show_counts(item)
+
+
+def _ask(ctx: typer.Context, ref: str) -> None:
+    """Ask the record about one release; what it does not tell stays for a person."""
+    from distributor.cli.output import say
+    from distributor.cli.reading import show_counts
+
+    with opened(ctx) as app:
+        done = app.waves.ask(ref, now=app.clock.now())
+        view = app.review.release(ref)
+    settled = ", ".join(f"{count} {state.value}" for state, count in done.settled.items())
+    say(f"{done.asked} asked: {settled or 'nothing settled'}.")
+    for item in view.waves:
+        show_counts(item)
+    for failure in done.failures.values():
+        raise failure
 
 
 def _split(words: list[str], *, everyone: bool) -> tuple[str | None, Choice]:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from distributor.core.policy import SendingPolicy
     from distributor.installation import Installation
+    from distributor.reconcile import Reconcile, Reconciled
     from distributor.store.database import Database
 
 
@@ -85,9 +86,11 @@ class Waves:
         database: Database,
         installation: Installation,
         policy: SendingPolicy,
+        reconcile: Reconcile,
     ) -> None:
         """Work on this database; ``policy`` says for how long a wave may send."""
         self._database = database
+        self._reconcile = reconcile
         self._policy = policy
         self._installation = installation
 
@@ -242,6 +245,25 @@ class Waves:
             return sum(len(ids) for ids in found.values())
 
         return self._database.write(work).result()
+
+    def ask(self, ref: str, *, now: datetime) -> Reconciled:
+        """Ask the mail servers' own records about a release's uncertain deliveries, now.
+
+        Raises:
+            NotFound: No such release, or nothing uncertain there.
+            Refused: There is no command to ask with.
+
+        """
+        with self._database.read() as tx:
+            found = settling.doubts(tx, release=releases.find_release(tx, ref))
+        if not found:
+            msg = f"{ref} has no uncertain delivery."
+            raise NotFound(msg, remedy=f"See what it has: distributor log {ref}")
+        if not any(self._reconcile.asks(doubt) for doubt in found):
+            msg = "No command is set that asks the mail server's own record."
+            remedy = "Set relay.reconcile in config.toml (docs/operating.md has an example), or "
+            raise Refused(msg, remedy=f"{remedy}decide: distributor settle {ref} --all sent")
+        return self._reconcile.settle(found, now=now)
 
 
 def has_begun(wave: Wave) -> bool:

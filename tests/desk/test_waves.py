@@ -37,6 +37,7 @@ from tests.builders import (
     counts,
     marked,
     moved,
+    nobody_to_ask,
     recorded,
     wave_of,
 )
@@ -119,7 +120,9 @@ def _give_back(tx: Any, claim: Any) -> None:
 def empty(migrated_url: str, tmp_path: Path) -> Iterator[Room]:
     database = open_database(migrated_url)
     state = tmp_path / "state"
-    desk = Waves(database, Installation(database, state, host="here"), POLICY)
+    desk = Waves(
+        database, Installation(database, state, host="here"), POLICY, nobody_to_ask(database)
+    )
     templates = shipped("templates")
     yield Room(database, desk, Releases(database, templates), Review(database, templates), state)
     database.close()
