@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from distributor.clock import GuardedClock, host_id
+from distributor.core.limits import DomainLimits, Limits
 from distributor.core.model import Sender
 from distributor.core.policy import SendingPolicy
 from distributor.core.retry import RetryPolicy
+from distributor.core.returnpath import ReturnPath
 from distributor.core.share import WHOLE, Share
 from distributor.desk.contacts import Contacts
 from distributor.desk.lists import Lists
@@ -23,6 +25,7 @@ from distributor.errors import ConfigError
 from distributor.installation import Installation
 from distributor.mail.inquiry import Inquiry, Record
 from distributor.mail.relay import Relay, RelayPolicy
+from distributor.mail.relays import Relays
 from distributor.mail.transaction import Timeouts
 from distributor.reconcile import Reconcile
 from distributor.review import Review
@@ -30,7 +33,7 @@ from distributor.shipped import shipped
 from distributor.store.database import open_database, upgrade
 
 if TYPE_CHECKING:
-    from distributor.settings import Settings
+    from distributor.settings import RelaySettings, Settings
     from distributor.store.database import Database
 
 
@@ -174,9 +177,20 @@ def upgrade_database(settings: Settings) -> None:
     upgrade(settings.database.url, busy_timeout_s=settings.database.busy_timeout_s)
 
 
+def relays_of(settings: Settings, share: Share = WHOLE, *, key: bytes | None = None) -> Relays:
+    """The mail servers of the settings in order, with this process's share of each.
+
+    Nothing is opened yet. Without ``key`` no return path is signed.
+    """
+    return Relays([_relay(relay, share, key) for relay in settings.relays])
+
+
 def relay_of(settings: Settings, share: Share = WHOLE) -> Relay:
-    """The mail server of the settings, with this process's share of it; nothing opened yet."""
-    relay = settings.relay
+    """The preferred mail server of the settings, with this process's share of it."""
+    return relays_of(settings, share).first
+
+
+def _relay(relay: RelaySettings, share: Share, key: bytes | None) -> Relay:
     policy = RelayPolicy(
         name=relay.name,
         host=relay.host,
@@ -187,6 +201,8 @@ def relay_of(settings: Settings, share: Share = WHOLE) -> Relay:
         ca_file=relay.ca_file,
         hello_name=relay.hello_name,
         connections=share.part(relay.connections),
+        limits=limits_of(relay),
+        return_path=ReturnPath(relay.return_path, key if relay.verp == "signed" else None),
         timeouts=Timeouts(
             connect_s=relay.connect_timeout_s,
             command_s=relay.command_timeout_s,
@@ -196,3 +212,12 @@ def relay_of(settings: Settings, share: Share = WHOLE) -> Relay:
         ),
     )
     return Relay(policy)
+
+
+def limits_of(relay: RelaySettings) -> Limits:
+    """What a mail server lets us send, from the settings."""
+    domains = {
+        name: DomainLimits(domain.connections, domain.per_minute)
+        for name, domain in relay.domains.items()
+    }
+    return Limits(relay.per_second, relay.per_minute, relay.per_day, domains)
