@@ -12,7 +12,7 @@ from distributor.core.model import AudienceRule, Claim, Delivery, Recipient, Wav
 from distributor.core.states import WaveState
 from distributor.mail.transaction import Envelope
 from distributor.stages.dispatch.claims import Holding
-from distributor.stages.dispatch.couriers import Couriers, Hand, Load, Parcel
+from distributor.stages.dispatch.couriers import AHEAD, Couriers, Hand, Load, Parcel
 from tests.flow.press import Press
 from tests.mail.scripted import CUT, PIPELINING, Scripted, Wait
 
@@ -26,7 +26,8 @@ WAVE = Wave(1, 1, 1, WaveKind.GENERAL, WaveState.SENDING, NOON, AudienceRule((1,
 def couriers_of(connections: int) -> Couriers:
     relay = SimpleNamespace(policy=SimpleNamespace(connections=connections))
     nothing = cast("Any", None)
-    return Couriers(cast("Any", relay), nothing, nothing, GuardedClock(), flight=nothing)
+    recorder = cast("Any", SimpleNamespace(has_room=True))
+    return Couriers(cast("Any", relay), nothing, recorder, GuardedClock(), flight=nothing)
 
 
 def a_holding(token: int) -> Holding:
@@ -47,7 +48,7 @@ def test_a_parcel_that_meets_a_dead_connection_stays_for_another() -> None:
         await asyncio.sleep(0)
         session.alive = False
         parcel = a_parcel(a_holding(1), 1)
-        assert await couriers.take(parcel, 1.0)
+        couriers.take([parcel])
         assert await waiting is None
         fresh = SimpleNamespace(alive=True)
         assert await couriers._next_parcel(cast("Any", fresh)) is parcel
@@ -60,20 +61,23 @@ def test_a_claim_takes_back_its_own_parcels_only() -> None:
         couriers = couriers_of(4)
         mine, other = a_holding(1), a_holding(2)
         for number in range(6):
-            assert await couriers.take(a_parcel(mine if number % 2 else other, number), 1.0)
+            couriers.take([a_parcel(mine if number % 2 else other, number)])
         assert [delivery.id for delivery in couriers.withdraw(mine)] == [1, 3, 5]
         assert [delivery.id for delivery in couriers.withdraw(other)] == [0, 2, 4]
 
     asyncio.run(story())
 
 
-def test_there_is_room_for_two_parcels_a_connection_and_no_more() -> None:
+def test_there_is_room_while_few_wait_and_again_when_some_were_taken_back() -> None:
     async def story() -> None:
         couriers = couriers_of(2)
-        holding = a_holding(1)
-        taken = [await couriers.take(a_parcel(holding, number), 0.02) for number in range(6)]
-        assert taken == [True] * 4 + [False] * 2
-        assert len(couriers.withdraw(holding)) == 4
+        mine, other = a_holding(1), a_holding(2)
+        couriers.take([a_parcel(mine, number) for number in range(AHEAD)])
+        assert await couriers.room(0.02)
+        couriers.take([a_parcel(other, AHEAD)])
+        assert not await couriers.room(0.02)
+        assert len(couriers.withdraw(mine)) == AHEAD
+        assert await couriers.room(0.02)
 
     asyncio.run(story())
 
@@ -183,7 +187,7 @@ def test_a_claim_that_is_taken_back_shuts_the_gate_of_what_rides_alone() -> None
         assert (plain(), riding()) == (None, None)
         couriers.withdraw(holding)
         assert (plain(), riding()) == (None, "withdrawn")
-        assert await couriers.take(parcel, 1.0)
+        couriers.take([parcel])
         assert riding() is None
 
     asyncio.run(story())
@@ -209,7 +213,7 @@ def test_a_parcel_whose_gate_is_shut_waits_where_its_claim_can_take_it_back() ->
     async def story() -> None:
         couriers, hand, holding = couriers_of(1), Hand(), a_holding(1)
         couriers._claims = cast("Any", SimpleNamespace(shut=lambda _: "stale"))
-        assert await couriers.take(a_parcel(holding, 1), 1.0)
+        couriers.take([a_parcel(holding, 1)])
         assert couriers._follow(hand) is None
         assert hand.load is None
         assert [delivery.id for delivery in couriers.withdraw(holding)] == [1]

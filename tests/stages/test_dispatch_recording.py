@@ -34,8 +34,8 @@ def returns(*facts: TransactionFacts) -> list[Return]:
         )
         holding = a_holding()
         for each in facts:
-            await recorder.take(holding, ANN, each, began=NOON, ended=NOON)
-        return [cast("Return", recorder._returns.get_nowait()) for _ in facts]
+            recorder.take(holding, ANN, each, began=NOON, ended=NOON)
+        return recorder._returns
 
     return asyncio.run(take())
 

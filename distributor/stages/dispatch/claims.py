@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from distributor.clock import GuardedClock
+    from distributor.clock import GuardedClock, Reading
     from distributor.core.model import Claim, Delivery, Wave
     from distributor.core.policy import SendingPolicy
     from distributor.store.database import Database
@@ -41,6 +41,8 @@ GROUP = 50
 #: Suppressions made this long before a claim are looked at again, for clocks a little apart.
 _OVERLAP = timedelta(minutes=5)
 _TOKEN_BITS = 62
+#: How long one look at the clocks serves, in seconds.
+LATELY_S = 0.001
 #: Pause before a write that failed is tried again, in seconds.
 RETRY_S = 0.5
 
@@ -77,6 +79,8 @@ class Holding:
     seen_s: float
     claimed_at: datetime
     lost: bool = False
+    #: When the gate was last found open, until something changed.
+    open_s: float = float("-inf")
     outstanding: int = 0
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     #: How often each delivery was cut off between MAIL and the dot under this claim.
@@ -117,6 +121,8 @@ class Claims:
         self._worker = worker
         self._held: dict[int, Holding] = {}
         self._asked_for: int | None = None
+        self._reading = clock.reading()
+        self._read_s = clock.monotonic()
         self._suppressed: frozenset[str] = frozenset()
         #: True while this database may not mail at all (I11).
         self.muted = False
@@ -126,13 +132,27 @@ class Claims:
         """Whether anything is held."""
         return bool(self._held)
 
-    def shut(self, holding: Holding) -> Shut | None:
-        """Ask the gate for this claim, now."""
-        reading = self._clock.reading()
+    def lately(self) -> Reading:
+        """The clocks as they were within the last millisecond.
+
+        One look serves all that is asked at one mail. An older now can only be late, never early.
+        """
         monotonic_s = self._clock.monotonic()
+        if not 0 <= monotonic_s - self._read_s < LATELY_S:
+            self._reading, self._read_s = self._clock.reading(), monotonic_s
+        return self._reading
+
+    def shut(self, holding: Holding) -> Shut | None:
+        """Ask the gate for this claim, now. That it was open holds for a millisecond."""
+        monotonic_s = self._clock.monotonic()
+        if 0 <= monotonic_s - holding.open_s < LATELY_S and not self.muted:
+            return None
+        reading = self.lately()
         left_s = float("-inf") if holding.lost else holding.leased_until_s - monotonic_s
         facts = self._facts(holding.wave, holding.seen_s, left_s, agrees=reading.agrees)
-        return gate(facts, now=reading.now)
+        shut = gate(facts, now=reading.now)
+        holding.open_s = monotonic_s if shut is None else float("-inf")
+        return shut
 
     def _facts(self, wave: Wave, seen_s: float, lease_left_s: float, *, agrees: bool) -> GateFacts:
         return GateFacts(
@@ -244,7 +264,7 @@ class Claims:
 
     def _mark(self, tx: Connection, holding: Holding, now: datetime) -> list[Delivery]:
         if not batches.hold_fast(tx, holding.claim):
-            holding.lost = True
+            holding.lost, holding.open_s = True, float("-inf")
             return []
         wave = waves.get(tx, holding.wave.id)
         if wave.state is not WaveState.SENDING or self._is_over(wave, now):
@@ -316,7 +336,7 @@ class Claims:
             if token in ours:
                 holding.leased_until_s = asked_s + self._policy.lease_s
             elif token in before:
-                holding.lost = True
+                holding.lost, holding.open_s = True, float("-inf")
                 log.warning("Lease lost", action="lease_lost", batch=holding.claim.batch_id)
 
     async def look(self) -> None:
@@ -332,7 +352,7 @@ class Claims:
         for holding in self._held.values():
             wave = seen.get(holding.wave.id)
             if wave is not None:
-                holding.wave, holding.seen_s = wave, asked_s
+                holding.wave, holding.seen_s, holding.open_s = wave, asked_s, float("-inf")
 
     def _read(
         self,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from distributor.errors import MessageError, RelayError
 from distributor.mail.transaction import Envelope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from distributor.clock import GuardedClock
@@ -46,6 +47,8 @@ _STALE_S = 0.05
 #: Pause after a setback on a connection, in seconds; doubled with each one in a row.
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
+#: How many parcels may wait while more are brought: as many as leave while a group is marked.
+AHEAD = 100
 #: Why the gate is shut for a mail whose recipient objected after it was given out.
 _OBJECTED = "objection"
 #: Why it is shut for a mail that rides while its claim is taken back.
@@ -54,7 +57,7 @@ _WITHDRAWN = "withdrawn"
 _AGAIN = " It is tried again at the next release, or when the worker is started again."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Parcel:
     """One delivery on its way to a connection, with the letter its copy is made from."""
 
@@ -63,7 +66,7 @@ class Parcel:
     letter: Letter
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Load:
     """A parcel with its copy made, or why it cannot be; ``began`` is when it set out."""
 
@@ -102,7 +105,10 @@ class Couriers:
         self._recorder = recorder
         self._clock = clock
         self._flight = flight
-        self._parcels: asyncio.Queue[Parcel] = asyncio.Queue(self.count * 2)
+        self._parcels: deque[Parcel] = deque()
+        self._brought = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
         self._wanted = asyncio.Event()
         self._standing = asyncio.Event()
         self._first = asyncio.Lock()
@@ -137,14 +143,29 @@ class Couriers:
                 await self._standing.wait()
         return self._standing.is_set()
 
-    async def take(self, parcel: Parcel, wait_s: float) -> bool:
-        """Take one parcel; False when there was no room for it within ``wait_s``."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait_s):
-                await self._parcels.put(parcel)
-                self._withdrawn.discard(parcel.holding.claim.token)
-                return True
-        return False
+    async def room(self, wait_s: float) -> bool:
+        """Whether few enough parcels wait to bring more; waits so long for it."""
+        if not self._room.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._room.wait()
+        return self._room.is_set()
+
+    def take(self, parcels: Sequence[Parcel]) -> None:
+        """Take parcels to carry, in their order."""
+        for token in {parcel.holding.claim.token for parcel in parcels}:
+            self._withdrawn.discard(token)
+        self._parcels.extend(parcels)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Have whoever waits for parcels, or for room for them, look again."""
+        if self._parcels:
+            self._brought.set()
+        if len(self._parcels) <= AHEAD:
+            self._room.set()
+        else:
+            self._room.clear()
 
     def withdraw(self, holding: Holding) -> list[Delivery]:
         """Hand out again what waits of that claim; what is on the wire is finished.
@@ -152,10 +173,9 @@ class Couriers:
         But a mail that rides waits too, for the answer to the one before it: its content stays.
         """
         self._withdrawn.add(holding.claim.token)
-        waiting = [self._parcels.get_nowait() for _ in range(self._parcels.qsize())]
-        for parcel in waiting:
-            if parcel.holding is not holding:
-                self._parcels.put_nowait(parcel)
+        waiting = list(self._parcels)
+        self._parcels = deque(parcel for parcel in waiting if parcel.holding is not holding)
+        self._tell()
         return [parcel.delivery for parcel in waiting if parcel.holding is holding]
 
     # --- connections ----------------------------------------------------------------------------
@@ -252,15 +272,21 @@ class Couriers:
 
     async def _next_parcel(self, session: Session) -> Parcel | None:
         """The next parcel for a connection that stands; None after a while without one."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LOOK_AROUND_S):
-                parcel = await self._parcels.get()
-                if session.alive:
-                    return parcel
-                # Closed on us while idle: that is nobody's failure, another one carries it. Its
-                # place in the queue is still free, for nothing else has run since.
-                self._parcels.put_nowait(parcel)
-        return None
+        if not self._parcels:
+            self._brought.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_AROUND_S):
+                    await self._brought.wait()
+        # Closed on us while idle: that is nobody's failure, another one carries it.
+        return self._pick() if session.alive else None
+
+    def _pick(self) -> Parcel | None:
+        if not self._parcels:
+            return None
+        parcel = self._parcels.popleft()
+        if len(self._parcels) <= AHEAD:
+            self._room.set()
+        return parcel
 
     # --- one mail -------------------------------------------------------------------------------
 
@@ -278,14 +304,11 @@ class Couriers:
             while self._claims.shut(holding) is Shut.STALE:  # noqa: ASYNC110 - a look makes no event
                 # The next look lets it go, or tells why not: sent back now it would come again.
                 await asyncio.sleep(_STALE_S)
-            load = replace(load, began=self._clock.reading().now)
+            await self._recorder.room()
+            load = replace(load, began=self._claims.lately().now)
         facts = await self._transact(session, load, hand)
-        judgement = await self._recorder.take(
-            holding,
-            delivery,
-            facts,
-            began=load.began,
-            ended=self._clock.reading().now,
+        judgement = self._recorder.take(
+            holding, delivery, facts, began=load.began, ended=self._claims.lately().now
         )
         if judgement.blame is Blame.RELAY:
             self._relay.failed(RelayError(facts.reply or None, code=facts.code))
@@ -322,20 +345,20 @@ class Couriers:
 
     def _follow(self, hand: Hand) -> tuple[Envelope, Callable[[], str | None]] | None:
         """Take the next parcel in hand, if one waits, and give it out if it may leave now."""
-        try:
-            parcel = self._parcels.get_nowait()
-        except asyncio.QueueEmpty:
+        if not self._parcels or not self._recorder.has_room:
             return None
-        if self._claims.shut(parcel.holding) is not None:
-            # It waits where its claim can take it back. Its place there is still free.
-            self._parcels.put_nowait(parcel)
+        if self._claims.shut(self._parcels[0].holding) is not None:
+            # It waits where its claim can take it back.
             return None
+        parcel = self._parcels.popleft()
+        if len(self._parcels) <= AHEAD:
+            self._room.set()
         hand.load = load = self._load(parcel)
         return (load.content, self._gate(parcel)) if isinstance(load.content, Envelope) else None
 
     def _load(self, parcel: Parcel) -> Load:
         delivery, letter = parcel.delivery, parcel.letter
-        began = self._clock.reading().now
+        began = self._claims.lately().now
         try:
             data = letter.copy_for(
                 delivery.recipient,

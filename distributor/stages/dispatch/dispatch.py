@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from distributor.core.letter import Letter
 from distributor.core.message import CompiledMessage
 from distributor.core.timing import Shut
 from distributor.errors import IllegalMove, StoreError
-from distributor.stages.dispatch.claims import RETRY_S, Claims, persist
+from distributor.mail.compiling import letter_of
+from distributor.stages.dispatch.claims import GROUP, RETRY_S, Claims, persist
 from distributor.stages.dispatch.couriers import IDLE_S, Couriers, Parcel
 from distributor.stages.dispatch.recording import Recorder
 from distributor.store import releases
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from distributor.clock import GuardedClock
+    from distributor.core.letter import Letter
     from distributor.core.model import Delivery
     from distributor.core.policy import SendingPolicy
     from distributor.mail.flightlog import FlightLog
@@ -133,7 +134,7 @@ class Dispatch:
             # Nothing is on the wire any more: the couriers have only to say goodbye.
             for other in others:
                 other.cancel()
-            await self._recorder.finish()
+            self._recorder.finish()
             await recorder
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
@@ -222,11 +223,15 @@ class Dispatch:
             while not self._must_stop(holding):
                 if not await self._couriers.ready(LOOK_S):
                     continue
+                if not await self._couriers.room(LOOK_S):
+                    continue
                 group = await persist(lambda: self.claims.mark(holding))
                 if not group:
                     break
                 fed = True
-                await self._hand_out(holding, group)
+                self._hand_out(holding, group)
+                if len(group) < GROUP:
+                    break
         finally:
             self._feeding.release()
         return fed and not self._must_stop(holding)
@@ -239,16 +244,11 @@ class Dispatch:
                     return await self._feeding.acquire()
         return False
 
-    async def _hand_out(self, holding: Holding, group: list[Delivery]) -> None:
+    def _hand_out(self, holding: Holding, group: list[Delivery]) -> None:
         letters = self._letters[holding.wave.version_id]
-        for at, delivery in enumerate(group):
-            parcel = Parcel(holding, delivery, letters[delivery.compiled_id])
-            while not self._must_stop(holding):
-                if await self._couriers.take(parcel, LOOK_S):
-                    break
-            else:
-                await self.claims.take_back(holding, group[at:])
-                return
+        self._couriers.take(
+            [Parcel(holding, delivery, letters[delivery.compiled_id]) for delivery in group]
+        )
 
     def _must_stop(self, holding: Holding) -> bool:
         """Whether no more of this claim should go out. Stale marks are waited for instead."""
@@ -277,7 +277,7 @@ class Dispatch:
             sender = releases.version_of(tx, version_id).sender
             compiled = releases.compiled_of(tx, version_id)
         return {
-            key: Letter(
+            key: letter_of(
                 CompiledMessage.from_json(item.content),
                 sender,
                 self._policy.return_path or sender.address,

@@ -55,7 +55,12 @@ _RETRY_S = 1.0
 CUT_OFF_LIMIT = 3
 
 
-@dataclass(frozen=True, slots=True)
+def _may_be_a_fault(facts: TransactionFacts) -> bool:
+    """Only a refusal can make a wave's fault of what was none before it."""
+    return facts.code is not None and facts.code // 100 == 5  # noqa: PLR2004
+
+
+@dataclass(slots=True, eq=False)
 class Return:
     """One delivery back from the wire."""
 
@@ -135,10 +140,24 @@ class Recorder:
         self._policy = policy
         self._worker = worker
         self._relay = relay
-        self._returns: asyncio.Queue[Return | None] = asyncio.Queue(UNSAVED_LIMIT)
+        self._returns: list[Return] = []
+        self._arrived = asyncio.Event()
+        self._is_full = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._finishing = False
         self._codes: dict[int, deque[int | None]] = {}
 
-    async def take(
+    @property
+    def has_room(self) -> bool:
+        """Whether another return may be taken: not while too many are unsaved."""
+        return self._room.is_set()
+
+    async def room(self) -> None:
+        """Wait until there is."""
+        await self._room.wait()
+
+    def take(
         self,
         holding: Holding,
         delivery: Delivery,
@@ -147,40 +166,47 @@ class Recorder:
         began: datetime,
         ended: datetime,
     ) -> Judgement:
-        """Queue one return for writing; waits while too many are unsaved."""
+        """Keep one return for writing. Whoever brings it has asked for room before its MAIL."""
         judgement = judge(facts)
         put_off = False
         if _was_cut_off(facts, judgement):
             holding.cut_off[delivery.id] += 1
             put_off = holding.cut_off[delivery.id] >= CUT_OFF_LIMIT
-        back = Return(holding, delivery, began, ended, facts, judgement, put_off)
-        await self._returns.put(back)
-        return back.judgement
+        self._returns.append(Return(holding, delivery, began, ended, facts, judgement, put_off))
+        waiting = len(self._returns)
+        if waiting == 1:
+            self._arrived.set()
+        elif waiting == GROUP:
+            self._is_full.set()
+        elif waiting >= UNSAVED_LIMIT:
+            self._room.clear()
+        return judgement
 
     async def run(self) -> None:
         """Write groups until :meth:`finish`; everything taken before that is written."""
         while (group := await self._group()) is not None:
             await self._save(group)
 
-    async def finish(self) -> None:
+    def finish(self) -> None:
         """Let :meth:`run` return once all is written."""
-        await self._returns.put(None)
+        self._finishing = True
+        self._arrived.set()
+        self._is_full.set()
 
     async def _group(self) -> list[Return] | None:
         """The next group; None at the end."""
-        first = await self._returns.get()
-        if first is None:
-            return None
-        group = [first]
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(GROUP_WAIT_S):
-                while len(group) < GROUP:
-                    item = await self._returns.get()
-                    if item is None:
-                        await self._returns.put(None)
-                        break
-                    group.append(item)
-        return group
+        await self._arrived.wait()
+        if len(self._returns) < GROUP and not self._finishing:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GROUP_WAIT_S):
+                    await self._is_full.wait()
+        group, self._returns = self._returns[:GROUP], self._returns[GROUP:]
+        if not self._finishing:
+            if not self._returns:
+                self._arrived.clear()
+            if len(self._returns) < GROUP:
+                self._is_full.clear()
+        return group or None
 
     async def _save(self, group: list[Return]) -> None:
         while True:
@@ -193,6 +219,8 @@ class Recorder:
                 break
         if late:
             log.warning("Results came late", action="results_late", count=late)
+        if len(self._returns) < UNSAVED_LIMIT:
+            self._room.set()
         for back in group:
             back.holding.came_back(1)
         await self._look_for_faults(group)
@@ -227,6 +255,8 @@ class Recorder:
             wave_id = back.holding.wave.id
             codes = self._codes.setdefault(wave_id, deque(maxlen=FAULT_WINDOW))
             codes.append(back.facts.code)
+            if not _may_be_a_fault(back.facts):
+                continue
             if back.judgement.blame is Blame.WAVE or wave_fault(list(codes)) is not None:
                 codes.clear()
                 faulty.add(wave_id)
