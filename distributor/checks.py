@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from distributor.clock import GuardedClock, host_id
+from distributor.core.forecast import Quota, forecast
 from distributor.core.message import self_test
-from distributor.core.states import HoldReason, WaveState
+from distributor.core.states import DeliveryState, HoldReason, WaveState
 from distributor.core.timing import describe, find_zone
 from distributor.errors import DistributorError
 from distributor.installation import Installation
-from distributor.store import waves, workers
+from distributor.store import relays, waves, workers
 from distributor.store.database import database_now, open_database
+from distributor.store.relays import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
     from pathlib import Path
 
+    from sqlalchemy import Connection
+
     from distributor.mail.relay import Probe, Relay
+    from distributor.mail.relays import Relays
     from distributor.settings import Settings
     from distributor.store.database import Database
 
@@ -39,21 +45,33 @@ _SOON_DAYS = 14
 #: How long the mail server is waited for, and a release may be behind, in seconds.
 _PATIENCE_S = 10.0
 _FAREWELL_S = 0.05
+#: What a mail server may offer that sending uses, by its SMTP keyword.
+_WANTED = ("PIPELINING", "SIZE", "8BITMIME", "DSN")
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing looked at."""
+    """One thing looked at. ``facts`` are what scripts want to know of it, by name."""
 
     name: str
     verdict: Verdict
     says: str
     remedy: str | None = None
+    facts: Mapping[str, object] | None = None
 
 
-async def examine(settings: Settings, relay: Relay) -> list[Check]:
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the database knows of the relays: what of their day is spent, and how they fared."""
+
+    quotas: dict[str, Quota] = field(default_factory=dict[str, Quota])
+    reports: dict[str, Report] = field(default_factory=dict[str, Report])
+
+
+async def examine(settings: Settings, every: Relays) -> list[Check]:
     """Look at everything; a check that fails does not stop the others."""
     clock = GuardedClock()
+    known = _Known()
     found = [_configuration(settings), _builder()]
     try:
         database = open_database(
@@ -64,11 +82,14 @@ async def examine(settings: Settings, relay: Relay) -> list[Check]:
         found.append(_failed("database", error))
     else:
         try:
-            found += _database_checks(settings, database, clock)
+            known = _known(database, every)
+            found += _database_checks(settings, database, clock, known)
         finally:
             database.close()
     found.append(_space(settings.worker.state_dir))
-    found.append(await _relay(relay, clock.now()))
+    asked = [_relay(settings, relay, known, clock.now()) for relay in every]
+    for checks in await asyncio.gather(*asked):
+        found += checks
     # A connection given up says goodbye under TLS before it closes; the loop ends with us.
     await asyncio.sleep(_FAREWELL_S)
     return found
@@ -95,12 +116,24 @@ def _builder() -> Check:
     return Check("mail builder", "ok", "no header can be injected")
 
 
-def _database_checks(settings: Settings, database: Database, clock: GuardedClock) -> list[Check]:
+def _known(database: Database, every: Relays) -> _Known:
+    limits = {relay.name: relay.policy.limits for relay in every}
+    try:
+        with database.read() as tx:
+            return _Known(relays.quotas(tx, limits), relays.reports(tx))
+    except DistributorError:
+        # The checks of the database say why.
+        return _Known()
+
+
+def _database_checks(
+    settings: Settings, database: Database, clock: GuardedClock, known: _Known
+) -> list[Check]:
     steps: tuple[tuple[str, Callable[[], Check]], ...] = (
         ("database", lambda: _home(settings, database)),
         ("clock", lambda: _clocks(database, clock, settings.desk.zone)),
         ("worker", lambda: _workers(settings, database, clock.now())),
-        ("next release", lambda: _next(settings, database, clock.now())),
+        ("next release", lambda: _next(settings, database, known, clock.now())),
     )
     return [_guarded(name, step) for name, step in steps]
 
@@ -156,10 +189,11 @@ def _workers(settings: Settings, database: Database, now: datetime) -> Check:
     return Check("worker", "error", says, "Start one: distributor run")
 
 
-def _next(settings: Settings, database: Database, now: datetime) -> Check:
+def _next(settings: Settings, database: Database, known: _Known, now: datetime) -> Check:
     with database.read() as tx:
         held = waves.in_states(tx, (WaveState.HELD,))
         coming = waves.in_states(tx, _COMING)
+        left = _left(tx, coming[0].id) if coming else 0
     if held:
         wave = held[0]
         says = f"{wave.ref} is held: {wave.reason}"
@@ -174,7 +208,24 @@ def _next(settings: Settings, database: Database, now: datetime) -> Check:
     if wave.send_at < now - timedelta(seconds=_PATIENCE_S):
         says = f"{wave.ref} ({wave.state}) was due at {when} and has not left"
         return Check("next release", "error", says, "Is a worker running? distributor run")
-    return Check("next release", "ok", f"{wave.ref} ({wave.state}) leaves at {when}")
+    says = f"{wave.ref} ({wave.state}) leaves at {when}"
+    start = max(wave.send_at, now)
+    seen = forecast(left, list(known.quotas.values()), start=start)
+    if seen is None:
+        return Check("next release", "ok", says)
+    says += f"; {seen.said(settings.desk.zone)}"
+    if seen.misses(start + timedelta(seconds=settings.sending.deadline_s)):
+        remedy = (
+            "Raise the limits, add a relay, or raise sending.deadline_s: what has not left expires."
+        )
+        return Check("next release", "warning", says, remedy)
+    return Check("next release", "ok", says)
+
+
+def _left(tx: Connection, wave_id: int) -> int:
+    """Deliveries of a wave that have still to leave, once it is sealed."""
+    counts = waves.counts(tx, wave_id)
+    return sum(counts.get(state, 0) for state in (DeliveryState.QUEUED, DeliveryState.DEFERRED))
 
 
 def _space(state_dir: Path) -> Check:
@@ -186,25 +237,127 @@ def _space(state_dir: Path) -> Check:
     return Check("disk", "ok", says)
 
 
-async def _relay(relay: Relay, now: datetime) -> Check:
+async def _relay(settings: Settings, relay: Relay, known: _Known, now: datetime) -> list[Check]:
+    """What one mail server shows, what it lets us send, and which senders it takes."""
+    name = "mail server" if len(settings.relays) == 1 else f"mail server {relay.name}"
     where = f"{relay.policy.host}:{relay.policy.port}"
+    senders = _senders(relay, settings.sender.address)
     try:
         async with asyncio.timeout(_PATIENCE_S):
-            probe = await relay.probe()
+            probe = await relay.probe(senders, recipient=settings.sender.address)
     except TimeoutError:
         says = f"{where} did not answer within {_PATIENCE_S:.0f} s"
         remedy = "Check relay.host, relay.port, relay.security and the network."
-        return Check("mail server", "error", says, remedy)
+        return [Check(name, "error", says, remedy, {"reachable": False})]
     except DistributorError as error:
-        return _failed("mail server", error)
-    says = f"{where} answers in {probe.took_s * 1000:.0f} ms, {_security(probe)}"
+        return [replace(_failed(name, error), facts={"reachable": False})]
+    quota = known.quotas.get(relay.name) or Quota(relay.name, relay.policy.limits)
+    left, report = quota.left(now), known.reports.get(relay.name)
+    says = f"{where} answers in {probe.took_s * 1000:.0f} ms, {_security(probe)}, {_offers(probe)}"
+    says += _limits(quota, now) + _fared(report, settings.desk.zone)
+    verdict, remedy = _mended(probe, report, left, now)
+    facts = {
+        "reachable": True,
+        "tls": probe.tls_version,
+        "certificate_until": probe.certificate_until,
+        "logged_in": probe.logged_in,
+        "offers": sorted(set(probe.extensions) & {word.lower() for word in _WANTED}),
+        "connections": relay.policy.connections,
+        "per_second": quota.limits.per_second,
+        "per_minute": quota.limits.per_minute,
+        "per_day": quota.limits.per_day,
+        "used_today": quota.used(now),
+        "left_today": left,
+        "last_seen": report.state if report else None,
+        "return_path": "signed" if relay.policy.return_path.key else "fixed",
+    }
+    check = Check(name, verdict, says, remedy, facts)
+    tried = _return_path(name, senders, probe.refusals)
+    return [check, tried] if tried else [check]
+
+
+def _senders(relay: Relay, sender: str) -> tuple[str, ...]:
+    """The sender that mail leaves with and, when that one is signed, the plain one."""
+    if not sender:
+        return ()
+    path = relay.policy.return_path
+    return tuple(
+        dict.fromkeys((path.of(secrets.token_hex(12), sender=sender), path.address or sender))
+    )
+
+
+def _mended(
+    probe: Probe, report: Report | None, left: int | None, now: datetime
+) -> tuple[Verdict, str | None]:
     until = probe.certificate_until
     if until is not None and until < now + timedelta(days=_SOON_DAYS):
-        says += f"; its certificate ends {until:%Y-%m-%d}"
-        return Check("mail server", "warning", says, "Have the certificate renewed.")
-    return Check("mail server", "ok", says)
+        return "warning", "Have the certificate renewed."
+    if left == 0:
+        return (
+            "warning",
+            "It carries again by itself as its mails grow a day old; or raise relay.per_day.",
+        )
+    if report is not None and report.state == "stopped":
+        return (
+            "warning",
+            "It is tried again at the next release, or when the worker is started again.",
+        )
+    return "ok", None
 
 
 def _security(probe: Probe) -> str:
     login = "logged in" if probe.logged_in else "no login"
-    return f"{probe.tls_version or 'no TLS (this machine only)'}, {login}"
+    says = f"{probe.tls_version or 'no TLS (this machine only)'}, {login}"
+    until = probe.certificate_until
+    return says if until is None else f"{says}, its certificate ends {until:%Y-%m-%d}"
+
+
+def _offers(probe: Probe) -> str:
+    offered = [word for word in _WANTED if word.lower() in probe.extensions]
+    missing = [word for word in _WANTED if word not in offered]
+    says = (
+        f"offers {', '.join(offered)}" if offered else "offers none of what makes sending quicker"
+    )
+    return f"{says}; not {', '.join(missing)}" if offered and missing else says
+
+
+def _limits(quota: Quota, now: datetime) -> str:
+    if not str(quota.limits):
+        return ""
+    left = quota.left(now)
+    used = f" ({quota.used(now):,} used, {left:,} left)" if left is not None else ""
+    return f"; at most {quota.limits}{used}"
+
+
+def _fared(report: Report | None, zone: str) -> str:
+    if report is None:
+        return ""
+    why = f": {report.says}" if report.says else ""
+    return f"; a worker found it {report.state} at {describe(report.at, zone)}{why}"
+
+
+def _return_path(
+    server: str, senders: tuple[str, ...], refusals: tuple[str | None, ...]
+) -> Check | None:
+    """Whether the sender that mail will leave with is taken, and which to choose."""
+    tried = dict(zip(senders, refusals, strict=False))
+    if not tried:
+        return None
+    (sender, refused), *plain = tried.items()
+    name = server.replace("mail server", "return path")
+    kind = "signed" if plain else "fixed"
+    facts = {"kind": kind, "tried": sender, "taken": refused is None}
+    if refused is None:
+        says = f"{kind}: {sender} is taken"
+        if plain:
+            says += f"; that such mail comes back to {plain[0][0]} a mail from outside can show"
+        return Check(name, "ok", says, None, facts)
+    says = f"{kind}: {sender} is refused: {refused}"
+    if refused.startswith("4"):
+        return Check(name, "warning", says, "That may be for now only: try again later.", facts)
+    if plain and plain[0][1] is None:
+        remedy = f'It takes {plain[0][0]}: set relay.verp = "fixed", or have it take what is '
+        remedy += "written behind a + as well."
+        return Check(name, "error", says, remedy, facts)
+    remedy = "Set sender.address or relay.return_path to an address this login may send as."
+    return Check(name, "error", says, remedy, facts)

@@ -25,12 +25,13 @@ def doctor(
 
     from rich.text import Text
 
-    from distributor.app import relay_of
+    from distributor.app import relays_of
     from distributor.checks import examine
     from distributor.cli.output import emit_json, say_field
 
     settings = settings_of(ctx)
-    found = asyncio.run(examine(settings, relay_of(settings)))
+    # Any key will do here: it is the form of a signed sender that a mail server takes or refuses.
+    found = asyncio.run(examine(settings, relays_of(settings, key=bytes(32))))
     if as_json:
         emit_json(found)
     else:

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from math import inf
 from typing import TYPE_CHECKING, Final
 
+from distributor.core.timing import describe
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -60,6 +62,11 @@ class Forecast:
 
     at: datetime | None
     because: str
+
+    def said(self, zone: str) -> str:
+        """It in words, in that zone's time."""
+        when = f"before {describe(self.at, zone)}" if self.at is not None else "within a year"
+        return f"{self.because}: will not finish {when}"
 
     def misses(self, deadline: datetime) -> bool:
         """Whether the wave stops trying before all have left."""

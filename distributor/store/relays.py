@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from distributor.core.forecast import DAY, SPAN, span_of
+from distributor.core.forecast import DAY, SPAN, Quota, span_of
 from distributor.store.schema import keys, relay_health, relay_use
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from sqlalchemy import Connection
+
+    from distributor.core.limits import Limits
 
 #: Any number will do, as long as it stays this one: PostgreSQL's lock on one relay's count.
 _LOCK: Final = 4_711_003
@@ -81,6 +84,12 @@ def spent(tx: Connection) -> dict[str, tuple[tuple[datetime, int], ...]]:
     for row in tx.execute(select(relay_use).order_by(relay_use.c.at)):
         found[row.relay] = (*found.get(row.relay, ()), (row.at, row.mails))
     return found
+
+
+def quotas(tx: Connection, limits: Mapping[str, Limits]) -> dict[str, Quota]:
+    """Each relay's limits with what of its day is spent, by name and in the order given."""
+    used = spent(tx)
+    return {name: Quota(name, each, used.get(name, ())) for name, each in limits.items()}
 
 
 def _forget(tx: Connection, relay: str, now: datetime) -> None:

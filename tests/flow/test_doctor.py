@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from distributor import checks
-from distributor.app import open_app, relay_of
+from distributor.app import open_app, relay_of, relays_of
 from distributor.clock import GuardedClock, Reading, boot_id, host_id
 from distributor.config import load
 from distributor.core.states import HoldReason, WaveState
 from distributor.mail.relay import Probe, Relay
-from distributor.store import waves, workers
+from distributor.store import relays, waves, workers
 from distributor.store.database import open_database
+from distributor.store.relays import Report
 from distributor.store.waves import Order
-from tests.builders import a_planned_wave, a_worker, moved
+from tests.builders import a_planned_wave, a_ready_wave, a_worker, moved
 from tests.commandline import CommandLine
 from tests.mail.scripted import OFFERS, SILENCE, Scripted, certificate
 
@@ -61,10 +62,10 @@ def desk(
     return desk
 
 
-def examined(desk: CommandLine, relay: Relay | None = None) -> dict[str, Check]:
+def examined(desk: CommandLine) -> dict[str, Check]:
     """Every check by its name."""
     settings = load(desk.folder / "config.toml")
-    found = asyncio.run(checks.examine(settings, relay or relay_of(settings)))
+    found = asyncio.run(checks.examine(settings, relays_of(settings, key=bytes(32))))
     return {check.name: check for check in found}
 
 
@@ -72,8 +73,8 @@ async def _asked(desk: CommandLine, server: Scripted, **changes: Any) -> Check:
     async with server:
         desk.configure(server.port, **{"relay__connect_timeout_s": 5.0, **changes})
         settings = load(desk.folder / "config.toml")
-        found = await checks.examine(settings, relay_of(settings))
-    return found[-1]
+        found = await checks.examine(settings, relays_of(settings, key=bytes(32)))
+    return next(check for check in found if check.name == "mail server")
 
 
 def test_a_desk_that_is_ready_ends_with_0(desk: CommandLine, database: Database) -> None:
@@ -84,13 +85,13 @@ def test_a_desk_that_is_ready_ends_with_0(desk: CommandLine, database: Database)
         said = desk.says("doctor")
         answers = desk.answers("doctor")
     assert [line.split()[0] for line in said.splitlines() if not line.startswith(" ")] == (
-        ["ok"] * 8
+        ["ok"] * 9
     )
     assert [check["name"] for check in answers] == [
         *("configuration", "mail builder", "database", "clock", "worker", "next release"),
         *("disk", "mail server"),
     ]
-    assert set(answers[0]) == {"name", "verdict", "says", "remedy"}
+    assert set(answers[0]) == {"name", "verdict", "says", "remedy", "facts"}
 
 
 @contextlib.contextmanager
@@ -356,13 +357,124 @@ def test_a_certificate_that_ends_soon_is_a_warning(
 ) -> None:
     ends = GuardedClock().now() + timedelta(days=3)
 
-    async def probe(_: Relay) -> Probe:
-        return Probe(("SIZE",), "TLSv1.3", ends, logged_in=True, took_s=0.01)
+    async def probe(_: Relay, senders: object, *, recipient: str) -> Probe:
+        del senders, recipient
+        return Probe(("size",), "TLSv1.3", ends, True, 0.01, (None, None))  # noqa: FBT003
 
     monkeypatch.setattr(Relay, "probe", probe)
     check = examined(desk)["mail server"]
     assert check.verdict == "warning"
     assert f"certificate ends {ends:%Y-%m-%d}" in check.says
+
+
+# Several mail servers, their limits and their return paths
+
+
+def several(desk: CommandLine, *servers: tuple[str, int, str]) -> None:
+    """Configure mail servers: name, port and further lines of each."""
+    desk.configure()
+    path = desk.folder / "config.toml"
+    text = path.read_text(encoding="utf-8")
+    head, _, tail = text.partition("[relay]")
+    tables = "".join(
+        f'[[relay]]\nname = "{name}"\nhost = "127.0.0.1"\nport = {port}\n'
+        f'security = "none"\n{more}\n'
+        for name, port, more in servers
+    )
+    path.write_text(f"{head}{tables}[sending]{tail.partition('[sending]')[2]}", encoding="utf-8")
+
+
+def test_each_mail_server_is_shown_in_order_with_what_it_offers_and_what_is_left(
+    desk: CommandLine, database: Database
+) -> None:
+    now = GuardedClock().now()
+    database.write(
+        lambda tx: relays.reserve(tx, "main", per_day=2000, wanted=1500, now=now)
+    ).result()
+    report = Report("main", "w", now, "resting", "421 4.3.2 busy")
+    database.write(lambda tx: relays.report(tx, report)).result()
+    with _server(Scripted(offers=("PIPELINING", "SIZE 1000", "DSN"))) as main:
+        several(
+            desk,
+            ("main", main, "per_second = 5\nper_day = 2000"),
+            ("backup", 9, 'verp = "fixed"'),
+        )
+        done = desk.run("doctor", "--json")
+    found = {check["name"]: check for check in json.loads(done.out)}
+    names = list(found)
+    assert names[-3:] == ["mail server main", "return path main", "mail server backup"]
+    says = found["mail server main"]["says"]
+    assert "offers PIPELINING, SIZE, DSN; not 8BITMIME" in says
+    assert "at most 5 a second, 2,000 a day (1,500 used, 500 left)" in says
+    assert "a worker found it resting" in says
+    assert "421 4.3.2 busy" in says
+    facts = found["mail server main"]["facts"]
+    assert (facts["used_today"], facts["left_today"], facts["last_seen"]) == (1500, 500, "resting")
+    assert facts["offers"] == ["dsn", "pipelining", "size"]
+    assert facts["return_path"] == "signed"
+    assert found["mail server backup"]["facts"] == {"reachable": False}
+    assert done.code == 1
+
+
+def test_a_day_that_is_used_up_is_a_warning(desk: CommandLine, database: Database) -> None:
+    now = GuardedClock().now()
+    database.write(lambda tx: relays.reserve(tx, "relay", per_day=9, wanted=9, now=now)).result()
+    with _server(Scripted()) as port:
+        desk.configure(port, relay__per_day=9)
+        check = examined(desk)["mail server"]
+    assert check.verdict == "warning"
+    assert "(9 used, 0 left)" in check.says
+    assert "relay.per_day" in (check.remedy or "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "mail", "verdict", "said", "hint"),
+    [
+        ({}, [b"250 ok\r\n"], "ok", "signed: press+", None),
+        ({"relay__verp": "fixed"}, [b"250 ok\r\n"], "ok", "fixed: press@", None),
+        (
+            {"relay__return_path": "back@returns.example"},
+            [b"250 ok\r\n"],
+            "ok",
+            "comes back to back@returns.example",
+            None,
+        ),
+        ({}, [b"553 5.7.1 no\r\n", b"250 ok\r\n"], "error", "553 5.7.1 no", 'verp = "fixed"'),
+        ({}, [b"553 5.7.1 no\r\n"], "error", "is refused", "sender.address"),
+        ({"relay__verp": "fixed"}, [b"553 no\r\n"], "error", "fixed: press@", "sender.address"),
+        ({}, [b"451 later\r\n"], "warning", "451 later", "try again"),
+    ],
+)
+def test_the_return_path_is_tried_and_the_right_one_named(
+    desk: CommandLine,
+    changes: dict[str, Any],
+    mail: list[Any],
+    verdict: str,
+    said: str,
+    hint: str | None,
+) -> None:
+    server = Scripted(answers={"mail": mail})
+    with _server(server) as port:
+        desk.configure(port, **changes)
+        check = examined(desk)["return path"]
+    assert check.verdict == verdict
+    assert said in check.says
+    assert (check.remedy is None) if hint is None else (hint in (check.remedy or ""))
+    assert "DATA" not in server.last.verbs
+    assert server.last.verbs[-2:] == ["RSET", "QUIT"]
+
+
+def test_a_release_that_cannot_be_finished_in_time_is_said_so(
+    desk: CommandLine, database: Database
+) -> None:
+    a_ready_wave(database, 30, send_at=FUTURE)
+    desk.configure(relay__per_day=10)
+    check = examined(desk)["next release"]
+    assert check.verdict == "warning"
+    assert "10 a day: will not finish before 00:20 on Thursday 3 January 2199" in check.says
+    assert "expires" in (check.remedy or "")
+    desk.configure(relay__per_day=10, sending__deadline_s=300_000)
+    assert examined(desk)["next release"].verdict == "ok"
 
 
 def test_what_doctor_says_is_the_same_to_scripts(desk: CommandLine) -> None:
