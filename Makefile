@@ -13,7 +13,7 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test test-fast check fmt golden-update lock wheel clean
+.PHONY: torture help setup demo run test test-fast check fmt golden-update lock wheel clean
 
 help: ## list these words
 	@while IFS= read -r line; do \
@@ -47,6 +47,9 @@ test: setup ## every test, with coverage, and what was left out
 
 test-fast: setup ## the tests that need no server of their own; stops at the first failure
 	$(PYTEST) -q -x -m "not postgresql and not slow"
+
+torture: setup ## hours of trouble in half an hour; SEED=… or ORDEAL=… repeats one run of it
+	$(BIN)/python -m tests.torture
 
 check: setup ## format, lint, types, and who may import whom
 	$(BIN)/ruff format --check .
