@@ -104,7 +104,11 @@ def open_app(settings: Settings) -> App:
         releases=Releases(database, templates),
         waves=Waves(database, installation, policy, reconcile),
         reconcile=reconcile,
-        review=Review(database, templates),
+        review=Review(
+            database,
+            templates,
+            {relay.name: limits_of(relay) for relay in settings.relays},
+        ),
     )
 
 

@@ -7,22 +7,24 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from distributor.core.address import key_of
+from distributor.core.forecast import Forecast, forecast
 from distributor.core.letter import TEMPLATE, content_of
 from distributor.core.message import CompiledMessage
 from distributor.core.model import Recipient, reference
 from distributor.core.states import DeliveryState, VersionState, WaveState
 from distributor.errors import NotFound
 from distributor.mail.compiling import compile_message, decoded_parts, letter_of, subject_of
-from distributor.store import audit, contacts, deliverylog, lists, releases, waves, workers
+from distributor.store import audit, contacts, deliverylog, lists, relays, releases, waves, workers
 from distributor.store.deliverylog import Attempt, Copy, Filter, Line, Member
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
     from sqlalchemy import Connection
 
+    from distributor.core.limits import Limits
     from distributor.core.model import Version, Wave
     from distributor.store.audit import Entry
     from distributor.store.database import Database
@@ -58,6 +60,12 @@ class WaveView:
         )
         retries = self.counts.get(DeliveryState.DEFERRED, 0)
         return self.wave.state is WaveState.SENDING and not waiting and retries > 0
+
+    @property
+    def left(self) -> int:
+        """Deliveries that have still to leave, once they are sealed."""
+        open_states = (DeliveryState.QUEUED, DeliveryState.SENDING, DeliveryState.DEFERRED)
+        return sum(self.counts.get(state, 0) for state in open_states)
 
     @property
     def over(self) -> bool:
@@ -107,8 +115,17 @@ _SAMPLE = Copy(
 class Review:
     """Answers questions; changes nothing."""
 
-    def __init__(self, database: Database, templates: Path) -> None:
-        """Ask this database; drafts are previewed with the templates in that folder."""
+    def __init__(
+        self,
+        database: Database,
+        templates: Path,
+        limits: Mapping[str, Limits] | None = None,
+    ) -> None:
+        """Ask this database; drafts are previewed with the templates in that folder.
+
+        ``limits`` are those of the relays, by name, in order of preference.
+        """
+        self._limits = limits or {}
         self._database = database
         self._templates = templates
 
@@ -148,6 +165,12 @@ class Review:
         with self._database.read() as tx:
             names = {item.id: item.name for item in lists.every(tx)}
             return _view(waves.get(tx, wave_id), waves.counts(tx, wave_id), names)
+
+    def forecast(self, left: int, *, start: datetime) -> Forecast | None:
+        """When so many mails can have left at the earliest; None when no limit delays them."""
+        with self._database.read() as tx:
+            quotas = relays.quotas(tx, self._limits)
+        return forecast(left, list(quotas.values()), start=start)
 
     def workers_alive(self, now: datetime, *, within_s: float) -> int:
         """How many workers have shown themselves lately."""

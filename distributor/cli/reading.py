@@ -13,8 +13,10 @@ from distributor.core.timing import describe
 from distributor.desk.releases import embargo_words
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
+    from distributor.core.forecast import Forecast
     from distributor.core.model import Draft, Embargo, Version, Wave
     from distributor.review import ReleaseView, WaveView
 
@@ -97,7 +99,7 @@ def due_text(view: ReleaseView, zone: str) -> str:
     return brief(embargo.at, zone) if embargo.at else ""
 
 
-def show_release(view: ReleaseView, zone: str) -> None:
+def show_release(view: ReleaseView, zone: str, forecasts: Mapping[int, Forecast]) -> None:
     """Print a release with its waves and their numbers."""
     version = view.version
     edition = f"  version {version.number}"
@@ -113,13 +115,13 @@ def show_release(view: ReleaseView, zone: str) -> None:
         _field("Seal", version.seal)
     for item in view.waves:
         console.print()
-        _show_wave(item, zone)
+        _show_wave(item, zone, forecasts.get(item.wave.id))
     if not any(item.wave.version_id == version.id for item in view.waves):
         console.print()
         say(next_step(version))
 
 
-def _show_wave(item: WaveView, zone: str) -> None:
+def _show_wave(item: WaveView, zone: str, seen: Forecast | None) -> None:
     wave = item.wave
     reason = f" ({wave.reason})" if wave.reason else ""
     say(
@@ -132,6 +134,8 @@ def _show_wave(item: WaveView, zone: str) -> None:
     if wave.first_mail_at is not None:
         late_s = (wave.first_mail_at - wave.send_at).total_seconds()
         _field("First mail", f"{late_s:.3f} s after the send time")
+    if seen is not None:
+        _field("Forecast", seen.said(zone))
     if wave.finished_at is not None:
         _field("Finished", moment(wave.finished_at, zone))
     show_counts(item)

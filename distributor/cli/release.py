@@ -11,6 +11,8 @@ import typer
 from distributor.cli.session import opened, settings_of
 
 if TYPE_CHECKING:
+    from distributor.app import App
+    from distributor.core.forecast import Forecast
     from distributor.core.message import CompiledMessage
     from distributor.core.model import Version
     from distributor.desk.releases import Reading
@@ -194,13 +196,27 @@ def show(ctx: typer.Context, ref: Ref, as_json: AsJson = False) -> None:
     with opened(ctx) as application:
         view = application.review.release(ref)
         zone = application.settings.desk.zone
+        forecasts = _forecasts(application, view)
     if as_json:
-        emit_json(_release_json(view))
+        emit_json(_release_json(view, forecasts))
         return
-    show_release(view, zone)
+    show_release(view, zone, forecasts)
 
 
-def _release_json(view: ReleaseView) -> dict[str, object]:
+def _forecasts(application: App, view: ReleaseView) -> dict[int, Forecast]:
+    """When each wave that is not over can be finished, where limits of the relays delay it."""
+    now = application.clock.now()
+    found = {
+        item.wave.id: application.review.forecast(item.left, start=max(item.wave.send_at, now))
+        for item in view.waves
+        if not item.over
+    }
+    return {wave: seen for wave, seen in found.items() if seen is not None}
+
+
+def _release_json(
+    view: ReleaseView, forecasts: dict[int, Forecast] | None = None
+) -> dict[str, object]:
     from distributor.core.draft import embargo_as_json
 
     version = view.version
@@ -212,11 +228,11 @@ def _release_json(view: ReleaseView) -> dict[str, object]:
         "headline": version.draft.headline,
         "embargo": embargo_as_json(version.draft.embargo),
         "seal": version.seal,
-        "waves": [_wave_json(item) for item in view.waves],
+        "waves": [_wave_json(item, (forecasts or {}).get(item.wave.id)) for item in view.waves],
     }
 
 
-def _wave_json(item: WaveView) -> dict[str, object]:
+def _wave_json(item: WaveView, seen: Forecast | None) -> dict[str, object]:
     wave = item.wave
     return {
         "kind": wave.kind,
@@ -231,6 +247,7 @@ def _wave_json(item: WaveView) -> dict[str, object]:
         "exclusions": wave.exclusions,
         "audience_hash": wave.audience_hash,
         "counts": {state.value: number for state, number in item.counts.items()},
+        "forecast": seen,
     }
 
 

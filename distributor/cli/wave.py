@@ -11,6 +11,7 @@ from distributor.cli.session import opened
 
 if TYPE_CHECKING:
     from distributor.app import App
+    from distributor.core.forecast import Forecast
     from distributor.core.model import Wave
 
 #: Joined to ``release``: these are orders about one, too.
@@ -70,8 +71,11 @@ def schedule(
             application.clock.now(),
             within_s=application.settings.worker.lease_s,
         )
+        start = max(planned.wave.send_at, application.clock.now())
+        seen = application.review.forecast(planned.recipients, start=start)
     say((planned.wave.ref, "bold"), f"  leaves at {moment(planned.wave.send_at, shown_zone)}")
     say(f"As the lists stand: {planned.recipients} recipients, {planned.exclusions} excluded.")
+    _tell_forecast(application, seen, planned.wave)
     if planned.had_before:
         warn(
             f"an earlier version has gone to {planned.had_before}; this one goes to all of its "
@@ -81,6 +85,20 @@ def schedule(
     if not alive:
         warn("no worker is running, so nothing leaves.")
         say("Next: distributor run, and leave it running")
+
+
+def _tell_forecast(application: App, seen: Forecast | None, wave: Wave) -> None:
+    """Say when the limits let the last mail leave, louder when that is after the deadline."""
+    from distributor.app import sending_policy
+    from distributor.cli.output import say, warn
+
+    if seen is None:
+        return
+    said = f"{seen.said(application.settings.desk.zone)}."
+    if seen.misses(sending_policy(application.settings).deadline(wave.send_at)):
+        warn(f"{said} That is after its deadline (sending.deadline_s): what has not left expires.")
+    else:
+        say(said)
 
 
 @app.command()

@@ -89,7 +89,7 @@ def test_a_desk_that_is_ready_ends_with_0(desk: CommandLine, database: Database)
     )
     assert [check["name"] for check in answers] == [
         *("configuration", "mail builder", "database", "clock", "worker", "next release"),
-        *("disk", "mail server"),
+        *("disk", "mail server", "return path"),
     ]
     assert set(answers[0]) == {"name", "verdict", "says", "remedy", "facts"}
 
@@ -462,6 +462,43 @@ def test_the_return_path_is_tried_and_the_right_one_named(
     assert (check.remedy is None) if hint is None else (hint in (check.remedy or ""))
     assert "DATA" not in server.last.verbs
     assert server.last.verbs[-2:] == ["RSET", "QUIT"]
+
+
+def test_a_schedule_that_cannot_be_finished_in_time_is_warned_of_and_shown(
+    desk: CommandLine,
+) -> None:
+    desk.configure(relay__per_day=2)
+    people = "".join(f"Reader {number},r{number}@paper.example\n" for number in range(5))
+    desk.says("contacts", "import", desk.file("p.csv", f"name,email\n{people}"), "--list", "all")
+    desk.file("story.txt", "FOR IMMEDIATE RELEASE\n\nA headline\n\nThe text of it.\n\nENDS\n")
+    desk.says("release", "import", "story.txt")
+    desk.says("release", "approve", "R-1")
+    at = ("--at", "2199-01-01 06:00", "--zone", "UTC")
+    done = desk.run("release", "schedule", "R-1", "--list", "all", *at)
+    assert "2 a day: will not finish before 06:20 on Thursday 3 January 2199" in " ".join(
+        done.err.split()
+    )
+    assert "deadline" in done.err
+    desk.configure(relay__per_day=2, sending__deadline_s=300_000)
+    desk.says("release", "unschedule", "R-1")
+    said = desk.says("release", "schedule", "R-1", "--list", "all", *at)
+    assert "2 a day: will not finish before 06:20" in " ".join(said.split())
+    (wave,) = [
+        wave
+        for wave in desk.answers("release", "show", "R-1")["waves"]
+        if wave["state"] == "planned"
+    ]
+    assert wave["forecast"] is None
+
+
+def test_a_sealed_wave_is_shown_with_its_forecast(desk: CommandLine, database: Database) -> None:
+    a_ready_wave(database, 30, send_at=FUTURE)
+    desk.configure(relay__per_day=10)
+    assert "10 a day: will not finish before 00:20" in " ".join(
+        desk.says("release", "show", "R-1").split()
+    )
+    (wave,) = desk.answers("release", "show", "R-1")["waves"]
+    assert wave["forecast"] == {"at": "2199-01-03T00:20:00+00:00", "because": "10 a day"}
 
 
 def test_a_release_that_cannot_be_finished_in_time_is_said_so(
