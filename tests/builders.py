@@ -247,7 +247,7 @@ def a_result(delivery_id: int, token: int, outcome: Outcome, **changes: Any) -> 
         relay="main",
         due_at=NOON + 5 * MINUTE if outcome is Outcome.DEFERRED else None,
     )
-    return replace(result, **changes)
+    return result._replace(**changes)
 
 
 def nobody_to_ask(database: Database) -> Reconcile:

@@ -7,12 +7,14 @@ to the attempts, and may still settle an uncertain row as accepted (design secti
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sqlalchemy import bindparam, exists, func, insert, literal, select, tuple_, update
+from sqlalchemy import exists, func, insert, literal, select, update
 
 from distributor.core.model import Delivery, Outcome, Recipient
 from distributor.core.states import BatchState, DeliveryState, check_move
+from distributor.store.given import ROWS, given, instant
 from distributor.store.schema import attempts, batches, deliveries, exclusions, suppressions
 from distributor.store.types import Instant
 
@@ -26,8 +28,7 @@ if TYPE_CHECKING:
     from distributor.core.model import Claim, Wave
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What one SMTP transaction came to, and the state its row takes."""
 
     delivery_id: int
@@ -133,6 +134,22 @@ def stored_counts(tx: Connection, wave_id: int) -> tuple[int, int]:
 # --- the wire ----------------------------------------------------------------------------------
 
 
+#: What a worker must know of a delivery.
+_FOR_THE_WIRE: Final = (
+    deliveries.c.id,
+    deliveries.c.wave_id,
+    deliveries.c.reference,
+    deliveries.c.address,
+    deliveries.c.name,
+    deliveries.c.given_name,
+    deliveries.c.outlet,
+    deliveries.c.address_key,
+    deliveries.c.compiled_id,
+    deliveries.c.attempts,
+    deliveries.c.dated_at,
+)
+
+
 def mark_sending(tx: Connection, claim: Claim, *, limit: int, now: datetime) -> list[Delivery]:
     """Mark the next queued rows of a claimed batch and give them out.
 
@@ -140,7 +157,7 @@ def mark_sending(tx: Connection, claim: Claim, *, limit: int, now: datetime) -> 
     caller has locked the batch in this transaction.
     """
     rows = tx.execute(
-        select(deliveries, _suppressed(now).label("suppressed"))
+        select(*_FOR_THE_WIRE, _suppressed(now).label("suppressed"))
         .where(
             deliveries.c.batch_id == claim.batch_id,
             deliveries.c.state == DeliveryState.QUEUED,
@@ -216,70 +233,72 @@ def record(tx: Connection, results: Sequence[Result]) -> int:
     """Write outcomes and attempts; gives how many results came too late to move their row."""
     if not results:
         return 0
-    ours = _still_ours(tx, results)
-    timely = [result for result in results if result.delivery_id in ours]
-    late = [result for result in results if result.delivery_id not in ours]
-    for state in sorted({result.state for result in timely}):
+    for state in {result.state for result in results}:
         check_move(DeliveryState.SENDING, state)
-        _record_state(tx, state, [result for result in timely if result.state is state])
+    ours = _settle(tx, results)
+    late = [result for result in results if result.delivery_id not in ours]
     _settle_late(tx, [result for result in late if result.outcome is Outcome.ACCEPTED])
     _add_attempts(tx, results, ours)
     return len(late)
 
 
-def _still_ours(tx: Connection, results: Sequence[Result]) -> set[int]:
-    rows = tx.execute(
-        select(deliveries.c.id)
-        .where(
-            tuple_(deliveries.c.id, deliveries.c.token).in_(
-                [(result.delivery_id, result.token) for result in results],
-            ),
-            deliveries.c.state == DeliveryState.SENDING,
-        )
-        .order_by(deliveries.c.id)
-        .with_for_update(),
+def _settle(tx: Connection, results: Sequence[Result]) -> set[int]:
+    """Move the rows that still hold the worker's token; gives their keys."""
+    columns = deliveries.c
+    told = given(
+        tx,
+        (
+            columns.id,
+            columns.token,
+            columns.state,
+            columns.attempts,
+            columns.code,
+            columns.enhanced,
+            columns.reply,
+            columns.relay,
+            columns.due_at,
+            columns.at,
+        ),
     )
-    return {row.id for row in rows}
-
-
-def _record_state(tx: Connection, state: DeliveryState, results: Sequence[Result]) -> None:
-    statement = (
+    rows = [
+        (
+            result.delivery_id,
+            result.token,
+            result.state,
+            # What is the relay's fault never counts against the recipient.
+            0 if result.outcome is Outcome.NOT_SENT else 1,
+            result.code,
+            result.enhanced,
+            result.reply,
+            result.relay,
+            instant(result.due_at),
+            instant(result.ended_at),
+        )
+        # In one order for all, or two workers could wait for each other.
+        for result in sorted(results, key=attrgetter("delivery_id"))
+    ]
+    moved = tx.execute(
         update(deliveries)
         .where(
-            deliveries.c.id == bindparam("key"),
-            deliveries.c.token == bindparam("mine"),
-            deliveries.c.state == DeliveryState.SENDING,
+            columns.id == told.c.id,
+            columns.token == told.c.token,
+            columns.state == DeliveryState.SENDING,
         )
         .values(
-            state=state,
+            state=told.c.state,
             token=None,
-            attempts=deliveries.c.attempts + bindparam("tried"),
-            code=bindparam("code"),
-            enhanced=bindparam("enhanced"),
-            reply=bindparam("reply"),
-            relay=bindparam("relay"),
-            due_at=bindparam("due_at"),
-            at=bindparam("at"),
+            attempts=columns.attempts + told.c.attempts,
+            code=told.c.code,
+            enhanced=told.c.enhanced,
+            reply=told.c.reply,
+            relay=told.c.relay,
+            due_at=told.c.due_at,
+            at=told.c.at,
         )
+        .returning(columns.id),
+        {ROWS: rows},
     )
-    tx.execute(
-        statement,
-        [
-            {
-                "key": result.delivery_id,
-                "mine": result.token,
-                # What is the relay's fault never counts against the recipient.
-                "tried": 0 if result.outcome is Outcome.NOT_SENT else 1,
-                "code": result.code,
-                "enhanced": result.enhanced,
-                "reply": result.reply,
-                "relay": result.relay,
-                "due_at": result.due_at,
-                "at": result.ended_at,
-            }
-            for result in results
-        ],
-    )
+    return set(moved.scalars())
 
 
 def _settle_late(tx: Connection, results: Sequence[Result]) -> None:
@@ -303,26 +322,26 @@ def _settle_late(tx: Connection, results: Sequence[Result]) -> None:
 
 
 def _add_attempts(tx: Connection, results: Sequence[Result], ours: set[int]) -> None:
-    tx.execute(
-        insert(attempts),
-        [
-            {
-                "delivery_id": result.delivery_id,
-                "worker_id": result.worker,
-                "token": result.token,
-                "started_at": result.started_at,
-                "ended_at": result.ended_at,
-                "outcome": result.outcome,
-                "phase": result.phase,
-                "code": result.code,
-                "enhanced": result.enhanced,
-                "reply": result.reply,
-                "relay": result.relay,
-                "late": result.delivery_id not in ours,
-            }
-            for result in results
-        ],
-    )
+    columns = [column for column in attempts.c if column is not attempts.c.id]
+    told = given(tx, columns)
+    rows = [
+        (
+            result.delivery_id,
+            result.worker,
+            result.token,
+            instant(result.started_at),
+            instant(result.ended_at),
+            result.outcome,
+            result.phase,
+            result.code,
+            result.enhanced,
+            result.reply,
+            result.relay,
+            result.delivery_id not in ours,
+        )
+        for result in results
+    ]
+    tx.execute(insert(attempts).from_select(columns, select(told)), {ROWS: rows})
 
 
 def unmark(
