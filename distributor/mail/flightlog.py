@@ -183,8 +183,8 @@ class FlightLog:
         wait: bool = False,
     ) -> None:
         """Note the server's answer; ``code`` None: the mail certainly did not leave."""
-        entry = (Stage.ANSWERED, delivery, token, code, parse_enhanced(reply), reply)
-        self._note(f"{_ENCODE(entry)}\n", wait=wait)
+        rest = _ENCODE((code, parse_enhanced(reply), reply)).removeprefix("[")
+        self._note(f'["A",{_key(delivery)},{_key(token)},{rest}\n', wait=wait)
 
     def flush(self) -> None:
         """Write what waits.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from distributor.core.outcome import REPLY_LIMIT, clean_reply
@@ -194,6 +195,10 @@ class Wire(asyncio.Protocol):
         self._wake()
 
     def _take(self, line: bytes) -> None:
+        if not self._lines and (whole := _read_whole(line)) is not None:
+            self._replies.append(whole)
+            self._size = 0
+            return
         match = _REPLY_LINE.fullmatch(line)
         if match is None or (self._lines and self._lines[0][:3] != match[1]):
             self._garble(line)
@@ -214,6 +219,16 @@ class Wire(asyncio.Protocol):
         self._replies.append(Reply(None, clean_reply(raw), odd=True))
         self._lines.clear()
         self._buffer = b""
+
+
+@lru_cache(maxsize=256)
+def _read_whole(line: bytes) -> Reply | None:
+    """Read a reply of one line; None when there is more to it. Servers say much the same again."""
+    match = _REPLY_LINE.fullmatch(line)
+    if match is None or match[2] == b"-":
+        return None
+    raw = line[4:]
+    return Reply(int(match[1]), clean_reply(raw), odd=b"\0" in raw)
 
 
 def _tls_socket_transport(transport: asyncio.Transport) -> asyncio.WriteTransport | None:
