@@ -10,6 +10,7 @@ import asyncio
 import os
 import sys
 import time
+from pathlib import Path
 
 from tests.torture import campaign
 from tests.torture.campaign import Total
@@ -20,10 +21,12 @@ from tests.torture.sweep import Arena, Ordeal
 
 #: So often at least each kind of fault must have happened.
 AT_LEAST = 50
-#: Simulated runs of each profile before anything is counted.
-RUNS = 60
-#: Rounds of extra runs for faults that came up too seldom.
-ROUNDS = 12
+#: Simulated runs of each profile; those stand here that need another number.
+RUNS = dict.fromkeys(PROFILES, 40) | {"replies": 50, "clocks": 110, "logins": 50, "claims": 25}
+#: Rounds of extra runs for faults that came up too seldom, and runs of a profile in each.
+ROUNDS, EXTRA = 15, 12
+#: Everything that is said stands there too.
+LOG = Path("build/torture.log")
 KILLS = 500
 SLEEPS = 50
 DISKS = 50
@@ -47,6 +50,9 @@ FAULTS = (
 def say(words: str) -> None:
     sys.stdout.write(f"{words}\n")
     sys.stdout.flush()
+    if LOG.exists():
+        with LOG.open("a", encoding="utf-8") as log:
+            log.write(f"{words}\n")
 
 
 def main() -> int:
@@ -82,6 +88,8 @@ async def _repeat_ordeal(words: str) -> int:
 
 
 def _full() -> int:
+    LOG.parent.mkdir(exist_ok=True)
+    LOG.write_text("", encoding="utf-8")
     total = Total(say)
     began_s = time.monotonic()
 
@@ -92,16 +100,16 @@ def _full() -> int:
     asyncio.run(campaign.processes(total, kills=KILLS, sleeps=SLEEPS, disks=DISKS))
     say(f"{minutes()} {total.line}")
     with campaign.Simulations() as simulations:
-        say(f"Level A: {RUNS} simulated runs of each of {len(PROFILES)} profiles")
-        for profile in PROFILES:
-            total.simulated(simulations.run([(profile, seed, "") for seed in range(1, RUNS + 1)]))
+        say(f"Level A: {sum(RUNS.values())} simulated runs in {len(PROFILES)} profiles")
+        for profile, runs in RUNS.items():
+            total.simulated(simulations.run([(profile, seed, "") for seed in range(1, runs + 1)]))
             say(f"{minutes()} {profile}: {total.line}")
         for extra in range(ROUNDS):
             seldom = campaign.more_for(total.happened, FAULTS, AT_LEAST)
             if not seldom:
                 break
-            first = RUNS + 1 + extra * 20
-            orders = [(profile, first + number, "") for profile in seldom for number in range(20)]
+            first = 1000 + extra * EXTRA
+            orders = [(profile, first + at, "") for profile in seldom for at in range(EXTRA)]
             total.simulated(simulations.run(orders))
             say(f"{minutes()} more of {', '.join(seldom)}: {total.line}")
         say("Guards switched off, one at a time")

@@ -19,7 +19,7 @@ from tests.torture.guards import GUARDS
 from tests.torture.judge import Verdict
 from tests.torture.scenario import scenario
 from tests.torture.simulation import simulate
-from tests.torture.sweep import Arena, Ordeal, all_of
+from tests.torture.sweep import PRELOADED, Arena, Ordeal, all_of
 from tests.torture.world import Template, fresh_folder, make_template
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Simulations:
     def __init__(self, processes: int | None = None) -> None:
         self._processes = processes or os.cpu_count() or 1
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["tests.torture.campaign"])
+        self._context.set_forkserver_preload(list(PRELOADED))
         self._folder = Path(tempfile.mkdtemp(prefix="torture-office-"))
         self._template = make_template(self._folder)
 

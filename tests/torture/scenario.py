@@ -112,7 +112,10 @@ def _replies(draft: _Draft) -> None:
     """A server that answers and does all it can think of."""
     _shape(draft)
     draft.values |= {
-        "rates": Rates(setting_up=0.25, sending=0.5),
+        "rooms": {"morning": 48, "evening": 48},
+        "batch_size": draft.dice.choice((5, 20)),
+        "connections": 3,
+        "rates": Rates(setting_up=0.2, sending=0.6),
         "tls": draft.dice.random() < 0.15,
     }
     draft.maybe(0.3, "server away", 5, 50, lasts=(1, 20))
@@ -145,7 +148,7 @@ def _long(draft: _Draft) -> None:
     """Mails too long for the socket buffers, cut, stalled and refused half-way."""
     _shape(draft, ("long",))
     draft.values |= {
-        "rooms": {"long": 6},
+        "rooms": {"long": 12},
         "rates": Rates(sending=0.6),
         "only": tuple(fault.name for fault in faults.SENDING if fault.step in {"middle", "body"}),
     }

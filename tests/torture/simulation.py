@@ -14,7 +14,6 @@ import shutil
 from collections import Counter
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -22,19 +21,17 @@ import structlog
 from distributor.app import App, open_app
 from distributor.clock import GuardedClock
 from distributor.core.states import HoldReason, WaveState
-from distributor.desk.releases import Changes
-from distributor.desk.suppressions import SuppressionOrder
-from distributor.desk.waves import Decision, Target
+from distributor.desk.waves import Target
 from distributor.errors import DistributorError
 from distributor.store import batches
 from distributor.worker import DIED, Worker
 from tests.mail.scripted import certificate
 from tests.torture import spoil
-from tests.torture.judge import History, Span, Verdict, judge_run, sums_hold
+from tests.torture.judge import History, Verdict, judge_run
+from tests.torture.nemesis import Nemesis
 from tests.torture.receiver import Plan, Receiver
 from tests.torture.troubled import Notes, Trouble, Troubled
 from tests.torture.virtual import (
-    BEGIN,
     WHOSE,
     Deadlock,
     Hands,
@@ -44,15 +41,15 @@ from tests.torture.virtual import (
     watched_files,
     watched_threads,
 )
-from tests.torture.world import BY, LIFT_S, Template, addresses, newcomer
+from tests.torture.world import BY, LIFT_S, Template, addresses
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable
+    from datetime import datetime
     from pathlib import Path
 
-    from distributor.core.model import Wave
     from distributor.settings import Settings
-    from tests.torture.scenario import Happening, Scenario
+    from tests.torture.scenario import Scenario
 
 #: After so long, in seconds, whatever is not over will never be.
 PATIENCE_S: Final = 900.0
@@ -183,6 +180,10 @@ class Run:
         if not self.ending and post.life is None:
             self.aside(self.mind(post))
 
+    def end(self, post: _Post) -> None:
+        if post.life is not None and not post.life.database.dead:
+            post.life.worker._dispatch.stop()
+
     def aside(self, work: Any) -> None:
         task = self.loop.create_task(work)
         self._side.add(task)
@@ -265,12 +266,15 @@ class Run:
             self.history.scheduled(ref, audience, lift_s=lift_s)
 
     async def _happen(self) -> None:
+        nemesis = Nemesis(self)
         minding = [self.loop.create_task(self.mind(post)) for post in self.posts]
-        nemesis = [self.loop.create_task(self._one(one)) for one in self.scenario.happenings]
-        person = self.loop.create_task(self._person())
+        under_way = [
+            self.loop.create_task(nemesis.carry_out(one)) for one in self.scenario.happenings
+        ]
+        person = self.loop.create_task(nemesis.mind_the_desk())
         while self.loop.now_s < PATIENCE_S:
             await asyncio.sleep(1.0)
-            done = all(task.done() for task in nemesis)
+            done = all(task.done() for task in under_way)
             if not done:
                 self._quiet_since = self.loop.now_s
             if done and await asyncio.to_thread(self._is_over):
@@ -278,10 +282,10 @@ class Run:
             if done and self.loop.now_s > self.scenario.calm_at_s and not self.calm:
                 self._calm_down()
         self.ending = True
-        for task in (person, *minding, *nemesis, *self._side):
+        for task in (person, *minding, *under_way, *self._side):
             task.cancel()
         await self._end_workers()
-        for task in nemesis:
+        for task in under_way:
             task.result()
 
     def _calm_down(self) -> None:
@@ -292,7 +296,7 @@ class Run:
         if any(self.happened[name] for name in ("STARTTLS stripped", "AUTH 535")):
             # A person has put it right, and starts the workers again.
             for post in self.posts:
-                self._end(post)
+                self.end(post)
 
     async def _end_workers(self) -> None:
         for post in self.posts:
@@ -328,204 +332,6 @@ class Run:
         # What is in doubt may be resent by itself, once, after a while.
         waits_s = 20.0 if uncertain and self.scenario.policy == "resend" else 0.0
         return over and self.loop.now_s - self._quiet_since >= waits_s
-
-    # --- people ---------------------------------------------------------------------------------
-
-    async def order(self, work: Callable[[], Any]) -> Any:
-        """What a person orders; None when it is refused."""
-        try:
-            return await asyncio.to_thread(work)
-        except DistributorError:
-            return None
-
-    async def _person(self) -> None:
-        """Lets go on what was held by itself; holds of people end with them."""
-        while True:
-            await asyncio.sleep(3.0)
-            for room in self.scenario.rooms:
-                await self.order(lambda ref=self.template.refs[room]: self._let_go(ref))
-
-    def _let_go(self, ref: str) -> None:
-        wave = self._wave(ref)
-        reason = wave.reason if wave is not None and wave.state is WaveState.HELD else None
-        if reason in {None, HoldReason.PERSON, HoldReason.CLOCK}:
-            return
-        waive = reason.value if reason in _WAIVED else None  # type: ignore[union-attr]
-        self.desk.waves.resume(ref, waive=waive, by=BY, now=self.now())
-
-    def _wave(self, ref: str) -> Wave | None:
-        views = self.desk.review.release(ref).waves
-        return views[-1].wave if views else None
-
-    # --- the nemesis ----------------------------------------------------------------------------
-
-    async def _one(self, happening: Happening) -> None:
-        await asyncio.sleep(happening.at_s)
-        name = "_".join(happening.what.split())
-        if happening.what.startswith("clock "):
-            name = "clock_set"
-        await getattr(self, f"_{name}")(happening)
-        assert await asyncio.to_thread(sums_hold, self.folder / "distributor.db")
-
-    def _target(self, happening: Happening) -> tuple[str, str]:
-        """The room and the release that something happens to."""
-        rooms = sorted(self.scenario.rooms)
-        room = rooms[int(happening.at_s * 1e5) % len(rooms)]
-        return room, self.template.refs[room]
-
-    def _somebody(self, happening: Happening) -> str:
-        room, _ = self._target(happening)
-        people = addresses(room, self.scenario.rooms[room])
-        return people[int(happening.at_s * 1e4) % len(people)]
-
-    async def _clock_set(self, happening: Happening) -> None:
-        self.happened[happening.what] += 1
-        self.hands.off_s += happening.value
-        await asyncio.sleep(happening.lasts_s)
-        self.hands.off_s -= happening.value
-
-    async def _worker_killed(self, happening: Happening) -> None:
-        self.kill(self.posts[happening.worker])
-
-    def _end(self, post: _Post) -> None:
-        if post.life is not None and not post.life.database.dead:
-            post.life.worker._dispatch.stop()
-
-    async def _worker_ended(self, happening: Happening) -> None:
-        self.happened["worker ended by SIGTERM"] += 1
-        self._end(self.posts[happening.worker])
-
-    async def _worker_frozen(self, happening: Happening) -> None:
-        post = self.posts[happening.worker]
-        life = post.life
-        if life is None or life.database.dead or post.frozen:
-            return
-        past = happening.lasts_s > self.scenario.lease_s
-        self.happened["worker frozen past its lease" if past else "worker frozen"] += 1
-        post.frozen = True
-        self.loop.freeze(life.name)
-        await asyncio.sleep(happening.lasts_s)
-        post.frozen = False
-        if not life.database.dead:
-            self.loop.thaw(life.name)
-
-    async def _worker_cut_off_from_the_database(self, happening: Happening) -> None:
-        self.happened[happening.what] += 1
-        trouble = self.posts[happening.worker].trouble
-        trouble.cut_off = True
-        await asyncio.sleep(happening.lasts_s)
-        trouble.cut_off = False
-
-    async def _database_away(self, happening: Happening) -> None:
-        await self._for_all(happening, "away")
-
-    async def _database_full(self, happening: Happening) -> None:
-        await self._for_all(happening, "full")
-
-    async def _flight_log_full(self, happening: Happening) -> None:
-        await self._for_all(happening, "disk_full")
-
-    async def _for_all(self, happening: Happening, what: str) -> None:
-        self.happened[happening.what] += 1
-        for post in self.posts:
-            setattr(post.trouble, what, True)
-        await asyncio.sleep(happening.lasts_s)
-        for post in self.posts:
-            setattr(post.trouble, what, False)
-
-    async def _server_away(self, happening: Happening) -> None:
-        self.happened[happening.what] += 1
-        await self.receiver.close()
-        await asyncio.sleep(happening.lasts_s)
-        await self.receiver.open()
-
-    async def _hold(self, happening: Happening) -> None:
-        _, ref = self._target(happening)
-        hold = lambda: self.desk.waves.hold(ref, by=BY, now=self.now())  # noqa: E731
-        if await self.order(hold) is None:
-            return
-        self.happened["hold"] += 1
-        span = Span(self.loop.now_s)
-        self.history.holds.setdefault(ref, []).append(span)
-        await asyncio.sleep(happening.lasts_s)
-        # Right before: from the commit on it may go.
-        span.until_s = self.loop.now_s
-        resume = lambda: self.desk.waves.resume(ref, waive=None, by=BY, now=self.now())  # noqa: E731
-        if await self.order(resume) is not None:
-            self.happened["resume"] += 1
-
-    async def _cancel(self, happening: Happening) -> None:
-        _, ref = self._target(happening)
-        cancel = lambda: self.desk.waves.cancel(ref, by=BY, now=self.now())  # noqa: E731
-        if await self.order(cancel) is not None:
-            self.happened["cancel"] += 1
-            self.history.holds.setdefault(ref, []).append(Span(self.loop.now_s))
-
-    async def _embargo_moved(self, _: Happening) -> None:
-        """Taken back, edited, approved and scheduled anew, for an earlier or a later time."""
-        if "morning" not in self.scenario.rooms:
-            return
-        ref = self.template.refs["morning"]
-        lift_s = float(round(self.loop.now_s) + self.scenario.dice.randint(4, 30))
-        lift = f"{BEGIN + timedelta(seconds=lift_s):%Y-%m-%d %H:%M:%S} UTC"
-        target = Target([f"morning-{self.scenario.rooms['morning']}"], at=None)
-
-        def work() -> bool:
-            self.desk.waves.unschedule(ref, by=BY, now=self.now())
-            self.desk.releases.edit(ref, Changes(embargo=lift), by=BY, now=self.now())
-            self.desk.releases.approve(ref, by=BY, now=self.now())
-            self.desk.waves.schedule(ref, target, by=BY, now=self.now())
-            return True
-
-        if await self.order(work):
-            self.happened["embargo moved"] += 1
-            self.history.lifts[ref] = lift_s
-
-    async def _objection(self, happening: Happening) -> None:
-        order = SuppressionOrder(self._somebody(happening), evidence="rang us")
-        add = lambda: self.desk.suppressions.add(order, by=BY, now=self.now())  # noqa: E731
-        if await self.order(add) is not None:
-            self.happened["objection"] += 1
-            self.history.objected.setdefault(order.address, self.loop.now_s)
-
-    async def _a_person_settles(self, happening: Happening) -> None:
-        _, ref = self._target(happening)
-        decision = list(Decision)[int(happening.at_s * 1000) % 3]
-
-        def work() -> int:
-            return self.desk.waves.settle(ref, None, decision, by=BY, now=self.now())
-
-        if await self.order(work) is not None:
-            self.happened[f"a person settles: {decision}"] += 1
-            self.history.settled.add(decision.value)
-
-    async def _somebody_joins(self, happening: Happening) -> None:
-        room, ref = self._target(happening)
-        who = newcomer(int(happening.at_s * 1000) % 5)
-        name = f"{room}-{self.scenario.rooms[room]}"
-        join = lambda: self.desk.lists.add(name, [who], by=BY, now=self.now())  # noqa: E731
-        if await self.order(join):
-            self.happened["somebody joins a list"] += 1
-            self.history.changed(ref, self.loop.now_s, who, joins=True)
-
-    async def _somebody_leaves(self, happening: Happening) -> None:
-        room, ref = self._target(happening)
-        who = self._somebody(happening)
-        name = f"{room}-{self.scenario.rooms[room]}"
-        leave = lambda: self.desk.lists.remove(name, [who], by=BY, now=self.now())  # noqa: E731
-        if await self.order(leave):
-            self.happened["somebody leaves a list"] += 1
-            self.history.changed(ref, self.loop.now_s, who, joins=False)
-
-    async def _somebody_moves(self, happening: Happening) -> None:
-        _, ref = self._target(happening)
-        who = self._somebody(happening)
-        change = {"address": f"moved-{who}"}
-        move = lambda: self.desk.contacts.edit(who, change, by=BY, now=self.now())  # noqa: E731
-        if await self.order(move):
-            self.happened["somebody's address changes"] += 1
-            self.history.changed(ref, self.loop.now_s, who, joins=False)
-            self.history.changed(ref, self.loop.now_s, f"moved-{who}", joins=True)
 
 
 def simulate(scenario: Scenario, template: Template, folder: Path) -> tuple[Verdict, Counter[str]]:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from distributor.settings import Settings
 
+#: What the process that others are forked from has loaded.
+PRELOADED: Final = ("tests.torture.victim", "tests.torture.campaign")
 _OFFERS: Final = ("SIZE 10240000", "8BITMIME", "ENHANCEDSTATUSCODES")
 #: How long a run may take, in seconds, before it is said to hang.
 PATIENCE_S: Final = 60.0
@@ -100,7 +102,7 @@ class Arena:
     def __init__(self, lanes: int) -> None:
         self._lanes = asyncio.Semaphore(lanes)
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["tests.torture.victim"])
+        self._context.set_forkserver_preload(list(PRELOADED))
         self._template: Template | None = None
 
     def close(self) -> None:
@@ -255,7 +257,7 @@ class _Ordeal:
         if await self._finished(second):
             await self._stop(second)
         if self._was_killed(second, told):
-            third, _ = self._start()
+            third = self._start()[0]
             await self._finished()
             await self._stop(third)
         if beside is not None:

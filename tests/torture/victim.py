@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine.default import DefaultDialect
 
-import distributor.worker  # noqa: F401 - loaded before a process is forked, for speed
+from distributor import worker as preloaded
 from distributor.cli import main as program
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+#: Loaded before a process is forked, so that each life begins at once.
+PRELOADED = (preloaded,)
 _KINDS = ("commit", "flight log", "socket")
 
 

@@ -28,7 +28,7 @@ import apscheduler.triggers.date
 import apscheduler.triggers.interval
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 #: When every simulation begins, by the receiver's clock.
 BEGIN: Final = datetime(2026, 12, 1, 9, 0, tzinfo=UTC)
@@ -161,10 +161,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _hang_up(self, transport: Any) -> None:
         connected = transport._sock
-        descriptor = connected.fileno() if connected is not None else -1
-        if descriptor >= 0:
-            self._remove_reader(descriptor)
-            self._remove_writer(descriptor)
+        if connected is not None and connected.fileno() >= 0:
+            loop: Any = self
+            loop._remove_reader(connected.fileno())
+            loop._remove_writer(connected.fileno())
             self._graves.append(transport)
             connected.close()
 
@@ -178,7 +178,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._stopped[handle._context.get(WHOSE, "")].append(handle)
 
     def _make_socket_transport(self, *args: Any, **kwargs: Any) -> Any:
-        transport = super()._make_socket_transport(*args, **kwargs)
+        transport = super()._make_socket_transport(*args, **kwargs)  # type: ignore[misc]
         transport._extra["whose"] = WHOSE.get()
         return transport
 
@@ -219,7 +219,7 @@ _ASKING: Final = (
 
 
 @contextlib.contextmanager
-def clocks(hands: Hands) -> Iterator[None]:
+def clocks(hands: Hands) -> Generator[None]:
     """Have the ticker, and whatever asks for the bare wall clock, see these hands."""
 
     class Told(datetime):
@@ -236,7 +236,7 @@ def clocks(hands: Hands) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def patched(*changes: tuple[Any, str, Any]) -> Iterator[None]:
+def patched(*changes: tuple[Any, str, Any]) -> Generator[None]:
     """Put other values under these names until left."""
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in changes]
     for owner, name, value in changes:
@@ -249,7 +249,7 @@ def patched(*changes: tuple[Any, str, Any]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def watched_threads(pending: Pending) -> Iterator[None]:
+def watched_threads(pending: Pending) -> Generator[None]:
     """Count what the pools of this process have in hand, until each has told what it came to."""
     item: Any = pool_threads._WorkItem
     make, run = item.__init__, item.run
@@ -269,7 +269,7 @@ def watched_threads(pending: Pending) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def watched_files(folder: str) -> Iterator[dict[int, str]]:
+def watched_files(folder: str) -> Generator[dict[int, str]]:
     """Know on whose behalf each file below ``folder`` was opened: descriptor to name."""
     opened: dict[int, str] = {}
     really, closes = os.open, os.close
