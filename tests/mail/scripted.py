@@ -250,7 +250,9 @@ class Scripted:
         told = self.in_body.pop(0) if len(self.in_body) > 1 else self.in_body[0]
         if told is not None and told.after == 0:
             await self._do(writer, told.does)
-        while (end := _end_of(body)) < 0:
+        looked = 0
+        while (end := _end_of(body, looked)) < 0:
+            looked = max(0, len(body) - 4)
             body += await incoming.some()
             if told is not None and len(body) >= told.after > 0:
                 await self._do(writer, told.does)
@@ -262,11 +264,11 @@ class Scripted:
         await self._do(writer, step)
 
 
-def _end_of(body: bytearray) -> int:
-    """Where the commands after a body begin; -1 while its dot has not come."""
+def _end_of(body: bytearray, start: int = 0) -> int:
+    """Where the commands after a body begin; -1 while its dot has not come, from ``start`` on."""
     if body.startswith(b".\r\n"):
         return 3
-    found = body.find(b"\r\n.\r\n")
+    found = body.find(b"\r\n.\r\n", start)
     return found + 5 if found >= 0 else -1
 
 
