@@ -85,6 +85,67 @@ def server() -> Generator[Server]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@dataclass
+class Restartable:
+    """A server of its own for one test, which may stop it, crash it and start it again."""
+
+    folder: Path
+    _binaries: Path
+    _common: dict[str, Any]
+    _process: subprocess.Popen[Any] | None = None
+
+    @property
+    def server(self) -> Server:
+        return Server(URL.create(_DRIVER, "postgres", query={"host": str(self.folder)}))
+
+    def start(self) -> None:
+        log = self.folder / "log"
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [
+                    *(self._binaries / "postgres", "-D", self.folder / "data", "-k", self.folder),
+                    # Unlike other tests: what is committed outlives a crash.
+                    *("-c", "listen_addresses=", "-c", "autovacuum=off"),
+                ],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                **self._common,
+            )
+        _await(self._process, self.folder, log)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """SIGINT: in order, cutting every connection off; SIGQUIT: as in a crash."""
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(timeout=_START_LIMIT_S)
+
+
+@contextmanager
+def restartable() -> Generator[Restartable]:
+    """Give a server that a test may stop and start; it runs already.
+
+    Raises:
+        Absent: There is none, with the reason.
+
+    """
+    binaries, as_whom = _binaries(), _account()
+    folder = Path(tempfile.mkdtemp(prefix="distributor-pg-"))
+    try:
+        if as_whom:
+            os.chown(folder, as_whom["user"], as_whom["group"])
+        common: dict[str, Any] = {"cwd": folder, "stdin": subprocess.DEVNULL, **as_whom}
+        _init(binaries, folder / "data", common)
+        mine = Restartable(folder, binaries, common)
+        try:
+            mine.start()
+            yield mine
+        finally:
+            mine.stop(signal.SIGQUIT)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _binaries() -> Path:
     """Folder of ``postgres`` and ``initdb``: the newest packaged one, or that on the PATH."""
     packaged = [p for p in _PACKAGED.glob("*/bin") if (p / "initdb").exists()]
@@ -111,10 +172,7 @@ def _account() -> dict[str, Any]:
     raise Absent("PostgreSQL does not run as root, and there is no account to run it as")
 
 
-@contextmanager
-def _running(binaries: Path, folder: Path, as_whom: dict[str, Any]) -> Generator[None]:
-    data = folder / "data"
-    common: dict[str, Any] = {"cwd": folder, "stdin": subprocess.DEVNULL, **as_whom}
+def _init(binaries: Path, data: Path, common: dict[str, Any]) -> None:
     options = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
     made = subprocess.run(
         [binaries / "initdb", "-D", data, *options],
@@ -125,6 +183,13 @@ def _running(binaries: Path, folder: Path, as_whom: dict[str, Any]) -> Generator
     )
     if made.returncode:
         raise Absent(f"initdb failed: {made.stderr.strip()[-300:]}")
+
+
+@contextmanager
+def _running(binaries: Path, folder: Path, as_whom: dict[str, Any]) -> Generator[None]:
+    data = folder / "data"
+    common: dict[str, Any] = {"cwd": folder, "stdin": subprocess.DEVNULL, **as_whom}
+    _init(binaries, data, common)
     settings = [word for setting in _HASTY for word in ("-c", setting)]
     log = folder / "log"
     with log.open("wb") as output:
