@@ -159,13 +159,14 @@ def share_of(settings: Settings, processes: int, *, index: int = 0) -> Share:
     """Number ``index`` of so many worker processes.
 
     Raises:
-        ConfigError: There are too few connections for each to have one.
+        ConfigError: There are too few connections to some relay for each to have one.
 
     """
-    connections = settings.relay.connections
+    least = min(settings.relays, key=lambda relay: relay.connections)
+    connections = least.connections
     if processes > connections:
         msg = f"{processes} worker processes cannot share {connections} connection"
-        msg += f"{'s' * (connections > 1)} (relay.connections): each needs one of its own."
+        msg += f"{'s' * (connections > 1)} of {least.name} (relay.connections): each needs one."
         remedy = "Start fewer, or raise relay.connections if the mail server allows more."
         raise ConfigError(msg, remedy=remedy)
     return Share(index, processes)

@@ -92,6 +92,15 @@ def test_they_share_the_connections_of_the_mail_server(tmp_path: Path) -> None:
             share_of(settings, 6)
 
 
+def test_the_mail_server_with_the_fewest_connections_bounds_the_processes(tmp_path: Path) -> None:
+    with Press(tmp_path, 2525, relay__connections=5) as press:
+        settings = press.app.settings
+        spare = settings.relay.model_copy(update={"name": "spare", "connections": 1})
+        settings = settings.with_relays((settings.relay, spare))
+        with pytest.raises(ConfigError, match="2 worker processes cannot share 1 connection of sp"):
+            share_of(settings, 2)
+
+
 # --- one dies ------------------------------------------------------------------------------------
 
 
