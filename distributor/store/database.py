@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import URL
 
+    from distributor.store.outage import Outage
+
 T = TypeVar("T")
 
 #: Execution option that makes a transaction a writer's (BEGIN IMMEDIATE on SQLite).
@@ -59,6 +61,12 @@ class Database:
         self._engine = engine
         self._writing = engine.execution_options(**_WRITING)
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-writer")
+        self._outage: Outage | None = None
+        self._place = _place_of(self.file)
+
+    def watch(self, outage: Outage) -> None:
+        """Have outages told: for a process that goes on through them."""
+        self._outage = outage
 
     @property
     def dialect(self) -> str:
@@ -84,7 +92,7 @@ class Database:
             StoreError: The database cannot be reached.
 
         """
-        with _translated(self._engine), self._engine.connect() as connection:
+        with self._told_of(), self._engine.connect() as connection:
             if self.dialect == "postgresql":
                 connection.execution_options(
                     isolation_level="REPEATABLE READ",
@@ -101,13 +109,48 @@ class Database:
         return self._writer.submit(self._transact, work)
 
     def _transact(self, work: Callable[[Connection], T]) -> T:
-        with _translated(self._engine), self._writing.begin() as tx:
-            return work(tx)
+        with self._told_of(), self._writing.begin() as tx:
+            done = work(tx)
+        if self._outage is not None:
+            self._outage.worked()
+        return done
+
+    @contextmanager
+    def _told_of(self) -> Generator[None]:
+        """Speak of the database's faults in our words, and tell of an outage."""
+        try:
+            with _translated(self._engine):
+                self._mind_the_place()
+                yield
+        except StoreError as error:
+            if self._outage is not None:
+                self._outage.failed(error)
+            raise
+
+    def _mind_the_place(self) -> None:
+        """Refuse a file that is not where it was: an open descriptor goes on wherever it is moved.
+
+        The desk would give its orders to another file than the worker reads, or to none (I7).
+        """
+        if self._place is not None and _place_of(self.file) != self._place:
+            raise StoreError(
+                f"The database {self.file} is not where it was.",
+                remedy="Put it back; or stop, and start again with the one that is there now.",
+            )
 
     def close(self) -> None:
         """Finish the queued writes and let go of every connection."""
         self._writer.shutdown(wait=True)
         self._engine.dispose()
+
+
+def _place_of(file: Path | None) -> tuple[int, int] | None:
+    """What tells one file from another of its name; None where there is none."""
+    try:
+        found = file.stat() if file is not None else None
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if found else None
 
 
 def open_database(url: str, *, busy_timeout_s: float = 10.0) -> Database:

@@ -127,7 +127,6 @@ def test_a_full_disk_under_the_database_pauses_the_sending(tmp_path: Path) -> No
     assert any("disk is full" in entry.get("reason", "") for entry in warnings(said))
 
 
-@pytest.mark.xfail(strict=True, reason="the outage is told at every try")
 def test_an_outage_of_the_database_is_told_once_and_so_is_its_end(tmp_path: Path) -> None:
     said = through(tmp_path, full_disk)
     assert [entry["action"] for entry in warnings(said)] == ["database_away", "database_back"]
@@ -144,7 +143,6 @@ async def moved_away(press: Press, server: Scripted) -> None:
         away.rename(database)
 
 
-@pytest.mark.xfail(strict=True, reason="an open file is used wherever it was moved")
 def test_a_database_file_that_is_moved_away_shuts_the_gate(tmp_path: Path) -> None:
     through(tmp_path, moved_away)
 

@@ -65,7 +65,7 @@ async def persist(work: Callable[[], Awaitable[T]]) -> T:
         try:
             return await work()
         except StoreError as error:
-            log.warning("Not written yet", action="write_failed", reason=str(error))
+            log.debug("Not written yet", action="write_failed", reason=str(error))
             await asyncio.sleep(RETRY_S)
 
 

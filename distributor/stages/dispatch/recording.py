@@ -213,7 +213,7 @@ class Recorder:
             try:
                 late = await commit(self._database, lambda tx: self._write(tx, group))
             except StoreError as error:
-                log.warning("Results not written yet", action="record_failed", reason=str(error))
+                log.debug("Results not written yet", action="record_failed", reason=str(error))
                 await asyncio.sleep(_RETRY_S)
             else:
                 break
