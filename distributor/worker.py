@@ -18,7 +18,7 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
-from distributor.app import relay_of, sending_policy
+from distributor.app import relays_of, sending_policy
 from distributor.baton import Baton
 from distributor.clock import boot_id, host_id, system_wall
 from distributor.core.message import self_test
@@ -27,7 +27,7 @@ from distributor.errors import ConfigError, IllegalMove, StoreError
 from distributor.mail.flightlog import FlightLog
 from distributor.stages import keeping
 from distributor.stages.dispatch import Dispatch
-from distributor.store import workers
+from distributor.store import relays, workers
 from distributor.ticks import Ticks
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from distributor.app import App
     from distributor.core.share import Share
     from distributor.lifeline import Parent
+    from distributor.store.database import Database
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -92,7 +93,7 @@ class Worker:
         policy = sending_policy(app.settings)
         self._dispatch = Dispatch(
             app.database,
-            relay_of(app.settings, share),
+            relays_of(app.settings, share, key=_return_path_key(app.database)),
             app.clock,
             policy,
             worker=self.id,
@@ -243,6 +244,11 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - one stage's fault must not stop the others
             log.error("Tick failed", action="tick_failed", of=culprits(error))  # noqa: TRY400
         return None
+
+
+def _return_path_key(database: Database) -> bytes:
+    with database.read() as tx:
+        return relays.return_path_key(tx)
 
 
 def _open_flight(folder: Path, place: keeping.Place) -> FlightLog:

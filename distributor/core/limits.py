@@ -119,6 +119,13 @@ class Allowance:
         self._rates = [(Window(limit, span_s), limit, span_s) for limit, span_s in rates if limit]
         self._domains: dict[str, _Domain] = {}
         self._unspent = 0
+        #: True once nothing more was granted of the day.
+        self.used_up = False
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it matters how many workers there are."""
+        return bool(self._rates) or any(each.per_minute for each in self.limits.domains.values())
 
     @property
     def unspent(self) -> int:
@@ -144,6 +151,13 @@ class Allowance:
         """Seconds until a mail may begin; 0 when it may now, infinite when the day is used up."""
         if self.limits.per_day and self._unspent <= 0:
             return inf
+        return self._rates_wait_s(now_s)
+
+    def is_at_limit(self, now_s: float) -> bool:
+        """Whether another relay should carry: not while a portion of the day is only on its way."""
+        return self.used_up or self._rates_wait_s(now_s) > 0
+
+    def _rates_wait_s(self, now_s: float) -> float:
         return max((window.wait_s(now_s) for window, _, _ in self._rates), default=0.0)
 
     def domain_wait_s(self, domain: str, now_s: float) -> float:

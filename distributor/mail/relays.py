@@ -39,10 +39,6 @@ class Relays:
         for better in self._relays:
             if better is relay:
                 return relay.allowance.wait_s(now_s)
-            if better.health.well and better.allowance.wait_s(now_s) <= 0:
+            if better.health.well and not better.allowance.is_at_limit(now_s):
                 return float("inf")
         return float("inf")
-
-    def soonest_s(self, now_s: float) -> float:
-        """Seconds until the limits of any relay let a mail begin; infinite when nobody knows."""
-        return min(relay.allowance.wait_s(now_s) for relay in self._relays)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from distributor.core.forecast import DAY, SPAN, Quota, span_of
@@ -70,11 +70,11 @@ def reserve(tx: Connection, relay: str, *, per_day: int, wanted: int, now: datet
 
 
 def give_back(tx: Connection, relay: str, *, mails: int, taken_at: datetime) -> None:
-    """Return what was taken at that instant and not used."""
+    """Return what was taken at that instant and not used; never more than was taken."""
     tx.execute(
         update(relay_use)
         .where(relay_use.c.relay == relay, relay_use.c.at == span_of(taken_at))
-        .values(mails=relay_use.c.mails - mails),
+        .values(mails=case((relay_use.c.mails > mails, relay_use.c.mails - mails), else_=0)),
     )
 
 

@@ -275,7 +275,7 @@ def test_a_wave_finds_a_relay_that_rested_since_the_last_one_at_once(tmp_path: P
 
         async def story() -> None:
             async with press.working() as worker:
-                relay = worker._dispatch._couriers._relay
+                relay = worker._dispatch._fleet.relays.first
                 now = asyncio.get_running_loop().time()
                 relay.health = Health(failures=9, retry_at=now + 60, trial_until=now + 60)
                 assert relay.rest_s > 30

@@ -88,7 +88,9 @@ def test_an_idle_connection_that_the_server_closed_costs_nobody_anything(
 
             async def story() -> None:
                 async with press.working() as worker:
-                    await press.until(lambda: worker._dispatch._couriers._alive == 4, within_s=4)
+                    await press.until(
+                        lambda: worker._dispatch._fleet.crews[0].alive == 4, within_s=4
+                    )
                     await asyncio.sleep((send_at - press.now()).total_seconds() - 0.4)
                     await asyncio.to_thread(first.stop)
                     with Sink(port=port) as second:

@@ -65,14 +65,17 @@ def test_a_relay_at_its_limit_lets_the_next_one_carry_until_it_may_again() -> No
     second.allowance.begin("a.example", NOW)
     assert turns(them) == [False, False]
     assert them.wait_s(first, NOW) == 60
-    assert (them.wait_s(second, NOW), them.soonest_s(NOW)) == (1, 1)
+    assert them.wait_s(second, NOW) == 1
     assert them.wait_s(first, NOW + 60) == 0
     assert them.wait_s(second, NOW + 60) == inf
 
 
-def test_a_day_used_up_everywhere_has_no_end_that_a_worker_knows() -> None:
-    them, (first, _) = relays(Limits(per_day=5), Limits(per_day=5))
-    assert them.soonest_s(NOW) == inf
+def test_a_relay_whose_portion_is_on_its_way_is_waited_for() -> None:
+    them, (first, second) = relays(Limits(per_day=5), Limits())
+    assert turns(them) == [False, False]
+    first.allowance.used_up = True
+    assert turns(them) == [False, True]
+    first.allowance.used_up = False
     first.allowance.grant(1)
     assert turns(them) == [True, False]
-    assert them.soonest_s(NOW) == 0
+    assert them.wait_s(second, NOW) == inf

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any, cast
 from distributor.clock import GuardedClock
 from distributor.core.model import AudienceRule, Claim, Delivery, Recipient, Wave, WaveKind
 from distributor.core.states import WaveState
+from distributor.mail.relay import Relay, RelayPolicy
+from distributor.mail.relays import Relays
 from distributor.mail.transaction import Envelope
 from distributor.stages.dispatch.claims import Holding
-from distributor.stages.dispatch.couriers import AHEAD, Couriers, Hand, Load, Parcel
+from distributor.stages.dispatch.couriers import Call, Couriers
+from distributor.stages.dispatch.parcels import AHEAD, Hand, Line, Load, Parcel
 from tests.flow.press import Press
 from tests.mail.scripted import CUT, PIPELINING, Scripted, Wait
 
@@ -24,10 +27,18 @@ WAVE = Wave(1, 1, 1, WaveKind.GENERAL, WaveState.SENDING, NOON, AudienceRule((1,
 
 
 def couriers_of(connections: int) -> Couriers:
-    relay = SimpleNamespace(policy=SimpleNamespace(connections=connections))
+    relay = Relay(RelayPolicy("relay", "127.0.0.1", 25, connections=connections))
     nothing = cast("Any", None)
-    recorder = cast("Any", SimpleNamespace(has_room=True))
-    return Couriers(cast("Any", relay), nothing, recorder, GuardedClock(), flight=nothing)
+    return Couriers(
+        relay,
+        Relays([relay]),
+        Line(),
+        Call(),
+        claims=nothing,
+        recorder=cast("Any", SimpleNamespace(has_room=True)),
+        clock=GuardedClock(),
+        flight=nothing,
+    )
 
 
 def a_holding(token: int) -> Holding:
@@ -48,7 +59,7 @@ def test_a_parcel_that_meets_a_dead_connection_stays_for_another() -> None:
         await asyncio.sleep(0)
         session.alive = False
         parcel = a_parcel(a_holding(1), 1)
-        couriers.take([parcel])
+        couriers._line.add([parcel])
         assert await waiting is None
         fresh = SimpleNamespace(alive=True)
         assert await couriers._next_parcel(cast("Any", fresh)) is parcel
@@ -61,9 +72,9 @@ def test_a_claim_takes_back_its_own_parcels_only() -> None:
         couriers = couriers_of(4)
         mine, other = a_holding(1), a_holding(2)
         for number in range(6):
-            couriers.take([a_parcel(mine if number % 2 else other, number)])
-        assert [delivery.id for delivery in couriers.withdraw(mine)] == [1, 3, 5]
-        assert [delivery.id for delivery in couriers.withdraw(other)] == [0, 2, 4]
+            couriers._line.add([a_parcel(mine if number % 2 else other, number)])
+        assert [delivery.id for delivery in couriers._line.withdraw(mine)] == [1, 3, 5]
+        assert [delivery.id for delivery in couriers._line.withdraw(other)] == [0, 2, 4]
 
     asyncio.run(story())
 
@@ -72,12 +83,12 @@ def test_there_is_room_while_few_wait_and_again_when_some_were_taken_back() -> N
     async def story() -> None:
         couriers = couriers_of(2)
         mine, other = a_holding(1), a_holding(2)
-        couriers.take([a_parcel(mine, number) for number in range(AHEAD)])
-        assert await couriers.room(0.02)
-        couriers.take([a_parcel(other, AHEAD)])
-        assert not await couriers.room(0.02)
-        assert len(couriers.withdraw(mine)) == AHEAD
-        assert await couriers.room(0.02)
+        couriers._line.add([a_parcel(mine, number) for number in range(AHEAD)])
+        assert await couriers._line.room(0.02)
+        couriers._line.add([a_parcel(other, AHEAD)])
+        assert not await couriers._line.room(0.02)
+        assert len(couriers._line.withdraw(mine)) == AHEAD
+        assert await couriers._line.room(0.02)
 
     asyncio.run(story())
 
@@ -185,9 +196,9 @@ def test_a_claim_that_is_taken_back_shuts_the_gate_of_what_rides_alone() -> None
         parcel = a_parcel(holding, 1)
         plain, riding = couriers._gate(parcel), couriers._gate(parcel, rides=True)
         assert (plain(), riding()) == (None, None)
-        couriers.withdraw(holding)
+        couriers._line.withdraw(holding)
         assert (plain(), riding()) == (None, "withdrawn")
-        couriers.take([parcel])
+        couriers._line.add([parcel])
         assert riding() is None
 
     asyncio.run(story())
@@ -213,10 +224,10 @@ def test_a_parcel_whose_gate_is_shut_waits_where_its_claim_can_take_it_back() ->
     async def story() -> None:
         couriers, hand, holding = couriers_of(1), Hand(), a_holding(1)
         couriers._claims = cast("Any", SimpleNamespace(shut=lambda _: "stale"))
-        couriers.take([a_parcel(holding, 1)])
+        couriers._line.add([a_parcel(holding, 1)])
         assert couriers._follow(hand) is None
         assert hand.load is None
-        assert [delivery.id for delivery in couriers.withdraw(holding)] == [1]
+        assert [delivery.id for delivery in couriers._line.withdraw(holding)] == [1]
 
     asyncio.run(story())
 

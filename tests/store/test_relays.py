@@ -6,9 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-import pytest
-from sqlalchemy.exc import IntegrityError
-
 from distributor.core.forecast import SPAN
 from distributor.core.returnpath import KEY_OCTETS
 from distributor.store import relays
@@ -58,8 +55,8 @@ def test_what_was_not_used_can_be_taken_again(database: Database) -> None:
 
 def test_no_more_can_be_given_back_than_was_taken(database: Database) -> None:
     take(database, 10)
-    with pytest.raises(IntegrityError):
-        database.write(lambda tx: relays.give_back(tx, "main", mails=11, taken_at=NOON)).result()
+    database.write(lambda tx: relays.give_back(tx, "main", mails=11, taken_at=NOON)).result()
+    assert used(database) == 0
 
 
 def test_a_smaller_limit_than_what_is_spent_grants_nothing(database: Database) -> None:

@@ -13,8 +13,10 @@ from distributor.core.timing import Shut
 from distributor.errors import IllegalMove, StoreError
 from distributor.mail.compiling import letter_of
 from distributor.stages.dispatch.claims import GROUP, RETRY_S, Claims, persist
-from distributor.stages.dispatch.couriers import IDLE_S, Couriers, Parcel
-from distributor.stages.dispatch.recording import Recorder
+from distributor.stages.dispatch.couriers import IDLE_S
+from distributor.stages.dispatch.fleet import Fleet
+from distributor.stages.dispatch.parcels import Parcel
+from distributor.stages.dispatch.quotas import Quotas
 from distributor.store import releases
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from distributor.core.model import Delivery
     from distributor.core.policy import SendingPolicy
     from distributor.mail.flightlog import FlightLog
-    from distributor.mail.relay import Relay
+    from distributor.mail.relays import Relays
     from distributor.stages.dispatch.claims import Holding
     from distributor.store.database import Database
 
@@ -53,7 +55,7 @@ class Dispatch:
     def __init__(
         self,
         database: Database,
-        relay: Relay,
+        relays: Relays,
         clock: GuardedClock,
         policy: SendingPolicy,
         *,
@@ -66,14 +68,17 @@ class Dispatch:
         self._policy = policy
         self._flight = flight
         self.claims = Claims(database, clock, policy, worker=worker)
-        self._recorder = Recorder(
+        self._fleet = Fleet(
             database,
+            relays,
             self.claims,
-            policy,
+            clock=clock,
+            policy=policy,
             worker=worker,
-            relay=relay.policy.name,
+            flight=flight,
         )
-        self._couriers = Couriers(relay, self.claims, self._recorder, clock, flight=flight)
+        lease_s = policy.lease_s
+        self._quotas = Quotas(database, self._fleet, clock, worker=worker, lease_s=lease_s)
         self._letters: dict[int, dict[int, Letter]] = {}
         self._feeding = asyncio.Lock()
         self._stopping = asyncio.Event()
@@ -89,7 +94,7 @@ class Dispatch:
         away_s = (send_at - self._clock.reading().now).total_seconds()
         self._expected_s = self._clock.monotonic() + away_s
         if away_s <= self._policy.warm_before_s:
-            self._couriers.call(warm_until_s=self._expected_s + IDLE_S)
+            self._fleet.call(warm_until_s=self._expected_s + IDLE_S)
 
     def wake(self) -> None:
         """Look for something to claim at once."""
@@ -124,18 +129,21 @@ class Dispatch:
 
     async def _live(self) -> None:
         async with asyncio.TaskGroup() as group:
-            recorder = group.create_task(self._recorder.run())
+            recorders = [group.create_task(run) for run in self._fleet.recorders()]
             others = [
                 group.create_task(self._every(LOOK_S, self._look)),
                 group.create_task(self._every(self._policy.lease_s / 4, self.claims.renew)),
-                *(group.create_task(self._couriers.carry()) for _ in range(self._couriers.count)),
+                group.create_task(self._every(LOOK_S, self._quotas.tend)),
+                *(group.create_task(carry) for carry in self._fleet.couriers()),
             ]
             await self._claim_until_stopped()
             # Nothing is on the wire any more: the couriers have only to say goodbye.
             for other in others:
                 other.cancel()
-            self._recorder.finish()
-            await recorder
+            self._fleet.finish()
+            await asyncio.gather(*recorders)
+            with contextlib.suppress(StoreError):
+                await self._quotas.give_back()
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         pause_s = seconds
@@ -166,13 +174,13 @@ class Dispatch:
                     await self._nap()
                     continue
                 if begins:
-                    self._couriers.try_anew()
-                self._couriers.call()
+                    self._fleet.try_anew()
+                self._fleet.call()
                 working.create_task(self._work(holding))
 
     async def _claim(self) -> Holding | None:
         self._wake.clear()
-        if self._stopping.is_set():
+        if self._stopping.is_set() or self._fleet.closed:
             return None
         try:
             return await self.claims.take()
@@ -221,9 +229,11 @@ class Dispatch:
         fed = False
         try:
             while not self._must_stop(holding):
-                if not await self._couriers.ready(LOOK_S):
+                if self._fleet.closed:
+                    return False
+                if not await self._fleet.ready(LOOK_S):
                     continue
-                if not await self._couriers.room(LOOK_S):
+                if not await self._fleet.room(LOOK_S):
                     continue
                 group = await persist(lambda: self.claims.mark(holding))
                 if not group:
@@ -246,7 +256,7 @@ class Dispatch:
 
     def _hand_out(self, holding: Holding, group: list[Delivery]) -> None:
         letters = self._letters[holding.wave.version_id]
-        self._couriers.take(
+        self._fleet.take(
             [Parcel(holding, delivery, letters[delivery.compiled_id]) for delivery in group]
         )
 
@@ -259,8 +269,8 @@ class Dispatch:
     async def _settle(self, holding: Holding) -> None:
         """Wait until everything given out is recorded; what need not go any more is taken back."""
         while not holding.settled.is_set():
-            if self._must_stop(holding):
-                await self.claims.take_back(holding, self._couriers.withdraw(holding))
+            if self._must_stop(holding) or self._fleet.closed:
+                await self.claims.take_back(holding, self._fleet.withdraw(holding))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await holding.settled.wait()
