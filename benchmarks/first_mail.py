@@ -1,4 +1,3 @@
-# ruff: noqa: INP001 - scripts, not a package
 """How long after the embargo the first mail arrives, by the receiver's own clock.
 
 Each run is a press office of its own in a fresh folder: 2,000 contacts, a release embargoed for

@@ -61,10 +61,13 @@ three of each, and it answers to the people who use them.
 """
 
 
-def people(count: int) -> Iterator[tuple[str, str, str]]:
-    """So many journalists as name, address and outlet; number 7 is the same in every run."""
-    outlets = max(1, count // _PER_OUTLET)
-    for number in range(count):
+def people(count: int, start: int = 0, *, of: int | None = None) -> Iterator[tuple[str, str, str]]:
+    """``count`` journalists from number ``start`` on, ``of`` so many in all: name, address, outlet.
+
+    Number 7 of a thousand is the same in every run.
+    """
+    outlets = max(1, (of or count) // _PER_OUTLET)
+    for number in range(start, start + count):
         given = _GIVEN[number % len(_GIVEN)]
         family = _FAMILY[number // len(_GIVEN) % len(_FAMILY)]
         outlet = number % outlets
@@ -72,9 +75,11 @@ def people(count: int) -> Iterator[tuple[str, str, str]]:
         yield f"{given} {family}", f"reader{number}@paper{outlet}.example", paper
 
 
-def table(count: int) -> bytes:
+def table(count: int, start: int = 0, *, of: int | None = None) -> bytes:
     """Those journalists as the CSV file a press office would import."""
-    rows = "".join(f"{name},{address},{outlet}\n" for name, address, outlet in people(count))
+    rows = "".join(
+        f"{name},{address},{outlet}\n" for name, address, outlet in people(count, start, of=of)
+    )
     return f"name,email,outlet\n{rows}".encode()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from alembic.script import ScriptDirectory
 from sqlalchemy import func, select
 
 from benchmarks import newsroom
@@ -27,10 +29,11 @@ from distributor.app import App, open_app, sending_policy
 from distributor.config import load
 from distributor.desk.contacts import Import
 from distributor.desk.releases import read_text
+from distributor.desk.suppressions import SuppressionOrder
 from distributor.desk.waves import Target
 from distributor.intake.table import read_table
 from distributor.stages import preparing, scheduling
-from distributor.store.database import upgrade
+from distributor.store.database import migrations, upgrade
 from distributor.store.schema import attempts, deliveries
 
 if TYPE_CHECKING:
@@ -41,6 +44,9 @@ if TYPE_CHECKING:
     from distributor.core.model import Wave
 
 LIST: Final = "press"
+EXCLUDED: Final = "not this time"
+#: Rows of one imported table.
+_IMPORTED: Final = 100_000
 _BY: Final = "benchmark"
 #: Seconds a worker is given to start and to open its connections before the lift.
 START_S: Final = 5.0
@@ -66,8 +72,11 @@ def config_text(url: str, **changes: Any) -> str:
     )
 
 
-def import_people(folder: Path, url: str, count: int) -> None:
-    """Make a database with so many contacts on one list."""
+def import_people(folder: Path, url: str, count: int, *, excluded: int = 0) -> None:
+    """Make a database with so many contacts on one list.
+
+    ``excluded`` of them are on a second list, :data:`EXCLUDED`, and as many others suppressed.
+    """
     config = folder / "template.toml"
     config.write_text(config_text(url), encoding="utf-8")
     config.chmod(0o600)
@@ -75,32 +84,42 @@ def import_people(folder: Path, url: str, count: int) -> None:
     upgrade(settings.database.url)
     app = open_app(settings)
     try:
-        order = Import(read_table(newsroom.table(count)), "readers.csv", LIST)
-        app.contacts.import_table(order, by=_BY, now=app.clock.now())
+        for start in range(0, count, _IMPORTED):
+            rows = newsroom.table(min(_IMPORTED, count - start), start, of=count)
+            order = Import(read_table(rows), "readers.csv", LIST)
+            app.contacts.import_table(order, by=_BY, now=app.clock.now())
+        if excluded:
+            order = Import(read_table(newsroom.table(excluded, of=count)), "out.csv", EXCLUDED)
+            app.contacts.import_table(order, by=_BY, now=app.clock.now())
+            for _, address, _ in newsroom.people(excluded, excluded, of=count):
+                objection = SuppressionOrder(address, "objection", "asked by letter", None)
+                app.suppressions.add(objection, by=_BY, now=app.clock.now())
     finally:
         app.close()
 
 
-def sqlite_template(cache: Path, count: int) -> Path:
+def sqlite_template(cache: Path, count: int, *, excluded: int = 0) -> Path:
     """The SQLite file with so many contacts, made once and kept in ``cache``."""
-    folder = cache / f"contacts-{count}"
-    done = folder / _DATABASE
+    head = ScriptDirectory.from_config(migrations()).get_current_head()
+    name = f"contacts-{count}-{excluded}-{head}"
+    done = cache / name / _DATABASE
     if not done.exists():
-        making = cache / f"contacts-{count}.part"
+        making = cache / f"{name}.part"
         shutil.rmtree(making, ignore_errors=True)
         making.mkdir(parents=True)
-        import_people(making, f"sqlite:///{making / _DATABASE}", count)
+        import_people(making, f"sqlite:///{making / _DATABASE}", count, excluded=excluded)
         with contextlib.closing(sqlite3.connect(making / _DATABASE)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        shutil.rmtree(folder, ignore_errors=True)
-        making.rename(folder)
+        shutil.rmtree(cache / name, ignore_errors=True)
+        making.rename(cache / name)
     return done
 
 
-def sqlite_copy(cache: Path, folder: Path, count: int) -> str:
+def sqlite_copy(cache: Path, folder: Path, count: int, *, excluded: int = 0) -> str:
     """A fresh SQLite file with so many contacts in ``folder``; gives its URL."""
-    shutil.copyfile(sqlite_template(cache, count), folder / _DATABASE)
+    shutil.copyfile(sqlite_template(cache, count, excluded=excluded), folder / _DATABASE)
     (folder / _DATABASE).chmod(0o600)
+    os.sync()  # what the copy left to write must not be written during the run
     return f"sqlite:///{folder / _DATABASE}"
 
 

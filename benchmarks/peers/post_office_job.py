@@ -69,7 +69,9 @@ def queue(folder: Path) -> None:
         html_content=(folder / "body.html").read_text(encoding="utf-8"),
     )
     with sqlite3.connect(folder / "job.db") as job:
-        rows = job.execute("SELECT id, name, address, outlet FROM recipients ORDER BY id").fetchall()
+        rows = job.execute(
+            "SELECT id, name, address, outlet FROM recipients ORDER BY id"
+        ).fetchall()
     for start in range(0, len(rows), _PART):
         mail.send_many(
             [
