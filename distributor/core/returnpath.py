@@ -2,16 +2,17 @@
 
 A notice of failure then names the delivery it is about.
 
-``press@desk.example`` becomes ``press+<reference>.<code>@desk.example``. The code is an HMAC over
-the reference, cut to 80 bits (RFC 2104 section 5) and written in lower-case base 32: servers on the
-way fold case (reliability section 6, row 27).
+``press@desk.example`` becomes ``press+<reference>.<code>@desk.example``. The code is a keyed
+BLAKE2s of the reference (RFC 7693), 80 bits of it, in lower-case base 32: servers on the way fold case
+(reliability section 6, row 27).
 """
 
 from __future__ import annotations
 
-import base64
 import hmac
 from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import blake2s
 from typing import Final
 
 from distributor.core.address import ADDRESS_MAX, LOCAL_MAX
@@ -20,7 +21,8 @@ from distributor.core.address import ADDRESS_MAX, LOCAL_MAX
 KEY_OCTETS: Final = 32
 #: Parts what the mailbox is called from what the mail is called (sub-addressing, RFC 5233).
 _SEPARATOR: Final = "+"
-_PURPOSE: Final = b"return path\0"
+#: What the key is used for here (at most 8 octets), so that a code is of no use elsewhere.
+_PURPOSE: Final = b"returned"
 _CODE_OCTETS: Final = 10
 _CODE_LENGTH: Final = 16
 #: Characters that a delivery's reference has: 12 octets, written in hexadecimal.
@@ -28,6 +30,10 @@ _REFERENCE_LENGTH: Final = 24
 #: What is added before the @, and so how long the mailbox may be called by itself.
 ADDED: Final = len(_SEPARATOR) + _REFERENCE_LENGTH + len(".") + _CODE_LENGTH
 BASE_MAX: Final = LOCAL_MAX - ADDED
+_SIGNS: Final = "abcdefghijklmnopqrstuvwxyz234567"
+#: Ten bits are two signs (RFC 4648 section 6).
+_PAIRS: Final = tuple(first + second for first in _SIGNS for second in _SIGNS)
+_SHIFTS: Final = tuple(range(70, -1, -10))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +53,15 @@ class ReturnPath:
         can be matched by its other marks is better than one that does not leave.
         """
         address = self.address or sender
-        if self.key is None or not has_room(address, reference):
+        if self.key is None or not has_room(address, len(reference)):
             return address
         return signed(address, reference, key=self.key)
 
 
-def has_room(address: str, reference: str = "0" * _REFERENCE_LENGTH) -> bool:
-    """Whether a reference and its code fit into the address (RFC 5321 4.5.3.1)."""
-    added = len(_SEPARATOR) + len(reference) + len(".") + _CODE_LENGTH
+@lru_cache(maxsize=64)
+def has_room(address: str, length: int = _REFERENCE_LENGTH) -> bool:
+    """Whether a reference of that length and its code fit into the address (RFC 5321 4.5.3.1)."""
+    added = len(_SEPARATOR) + length + len(".") + _CODE_LENGTH
     return len(address.partition("@")[0]) + added <= LOCAL_MAX and (
         len(address) + added <= ADDRESS_MAX
     )
@@ -62,8 +69,15 @@ def has_room(address: str, reference: str = "0" * _REFERENCE_LENGTH) -> bool:
 
 def signed(address: str, reference: str, *, key: bytes) -> str:
     """The address with the reference and its code added. ``reference`` is in lower case."""
+    before, after = _around(address)
+    return f"{before}{reference}.{_code(reference, key)}{after}"
+
+
+@lru_cache(maxsize=64)
+def _around(address: str) -> tuple[str, str]:
+    """What stands before a reference, and after its code."""
     local, _, domain = address.rpartition("@")
-    return f"{local}{_SEPARATOR}{reference}.{_code(reference, key)}@{domain}"
+    return f"{local}{_SEPARATOR}", f"@{domain}"
 
 
 def reference_in(address: str, *, key: bytes) -> str | None:
@@ -80,5 +94,8 @@ def reference_in(address: str, *, key: bytes) -> str | None:
 
 
 def _code(reference: str, key: bytes) -> str:
-    digest = hmac.digest(key, _PURPOSE + reference.encode("ascii"), "sha256")
-    return base64.b32encode(digest[:_CODE_OCTETS]).decode("ascii").lower()
+    digest = blake2s(
+        reference.encode("ascii"), key=key, digest_size=_CODE_OCTETS, person=_PURPOSE
+    ).digest()
+    number = int.from_bytes(digest, "big")
+    return "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])
