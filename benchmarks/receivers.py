@@ -25,11 +25,11 @@ class Receiver:
     """A listening sink on the loopback; ``port`` is where to send."""
 
     port: int
-    _said: Path
+    said: Path
 
     def count(self) -> int:
         """How many mails it has taken, by its own count."""
-        found = _COUNTED.findall(self._said.read_bytes()[-_TAIL:])
+        found = _COUNTED.findall(self.said.read_bytes()[-_TAIL:])
         return int(found[-1]) if found else 0
 
     def require(self, mails: int) -> None:
