@@ -3,8 +3,8 @@
 A notice of failure then names the delivery it is about.
 
 ``press@desk.example`` becomes ``press+<reference>.<code>@desk.example``. The code is a keyed
-BLAKE2s of the reference (RFC 7693), 80 bits of it, in lower-case base 32: servers on the way fold case
-(reliability section 6, row 27).
+BLAKE2s of the reference (RFC 7693), 80 bits of it, in lower-case base 32, for servers on the way
+fold case (reliability section 6, row 27).
 """
 
 from __future__ import annotations
