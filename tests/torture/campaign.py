@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -247,14 +248,15 @@ async def processes(total: Total, *, kills: int, sleeps: int, disks: int) -> Non
     """Kill at N = 1, 2, 3 … in several set-ups until each has a run that passes untouched."""
     arena = Arena(LANES)
     try:
-        seed = 0
-        while total.kills < kills or not seed:
+        for seed in count():
             for pipelining, faults, beside, then in (
                 (True, 0.0, False, 0),
                 (False, 0.15, False, 0),
                 (True, 0.15, True, 0),
                 (False, 0.0, False, 9),
             ):
+                if seed and total.kills >= kills:
+                    break
                 shape = Ordeal(
                     "kill",
                     pipelining=pipelining,
@@ -265,7 +267,8 @@ async def processes(total: Total, *, kills: int, sleeps: int, disks: int) -> Non
                 )
                 await _sweep(arena, total, shape)
                 total.say(f"  N until untouched, {shape.words}: {total.line}")
-            seed += 1
+            if total.kills >= kills:
+                break
         others = [Ordeal("sleep", people=24, seed=seed) for seed in range(sleeps)]
         others += [Ordeal("disk", people=24, seed=seed) for seed in range(disks)]
         async for outcome in all_of(arena, others):

@@ -114,7 +114,8 @@ def _replies(draft: _Draft) -> None:
     draft.values |= {
         "rooms": {"morning": 48, "evening": 48},
         "batch_size": draft.dice.choice((5, 20)),
-        "connections": 3,
+        "connections": 6,
+        "calm_at_s": 240.0,
         "rates": Rates(setting_up=0.2, sending=0.6),
         "tls": draft.dice.random() < 0.15,
     }
