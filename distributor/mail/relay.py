@@ -129,7 +129,7 @@ class Relay:
     def may_carry(self) -> bool:
         """Whether a connection that stands may take a mail now; after failures one tries for all.
 
-        Who is told so tries it, and says :meth:`worked` or :meth:`failed`.
+        Who is told so tries it, and says :meth:`worked`, :meth:`failed` or :meth:`proved_nothing`.
         """
         now = asyncio.get_running_loop().time()
         if not self.health.may_carry(now):
@@ -143,6 +143,11 @@ class Relay:
         """A mail was answered as it should be, whatever the answer."""
         if not self.health.well or self.health.fewer:
             self.health = self.health.after_success(at=asyncio.get_running_loop().time())
+
+    def proved_nothing(self) -> None:
+        """A mail ended by nobody's doing, such as a shut gate: the next one may try."""
+        if self.health.unproven:
+            self.health = replace(self.health, trial_until=0.0)
 
     def failed(self, error: RelayError, *, carrying: bool = False) -> None:
         """Count a failure of the relay: a connection, or, ``carrying``, a transaction."""

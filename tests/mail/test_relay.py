@@ -528,6 +528,8 @@ def test_after_a_failed_mail_one_connection_tries_for_all() -> None:
         # A server that greets and then refuses every mail is not well because it greets.
         assert not relay.health.well
         assert [relay.may_carry() for _ in range(3)] == [True, False, False]
+        relay.proved_nothing()
+        assert [relay.may_carry() for _ in range(3)] == [True, False, False]
         relay.worked()
         assert [relay.may_carry() for _ in range(3)] == [True, True, True]
         await session.quit()

@@ -262,6 +262,7 @@ class Couriers:
         outcome = Outcome.NOT_SENT
         try:
             if not _rides(session, load) and not await self._set_out(session, load):
+                self.relay.proved_nothing()
                 return True
             facts = await self._transact(session, load, hand)
             judgement = self._recorder.take(
@@ -307,12 +308,13 @@ class Couriers:
                 code=facts.code,
                 phase=facts.phase,
             )
-        elif facts.local:
-            if facts.code is None:
+        elif facts.code is not None and not facts.local and facts.phase is not Phase.MAIL:
+            self.relay.worked()
+        else:
+            self.relay.proved_nothing()
+            if facts.local and facts.code is None:
                 # Without a note of it nothing leaves; the disk must be seen to.
                 log.error("Flight log not written", action="flight_log_failed", reason=facts.reply)
-        elif facts.code is not None and facts.phase is not Phase.MAIL:
-            self.relay.worked()
 
     async def _transact(self, session: Session, load: Load, hand: Hand) -> TransactionFacts:
         if isinstance(load.content, TransactionFacts):
