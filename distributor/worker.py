@@ -28,6 +28,7 @@ from distributor.mail.flightlog import FlightLog
 from distributor.stages import keeping
 from distributor.stages.dispatch import Dispatch
 from distributor.store import relays, workers
+from distributor.store.outage import Outage
 from distributor.ticks import Ticks
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class Worker:
         """
         self._app = app
         self._database = app.database
+        self._database.watch(Outage(app.clock.monotonic))
         self._clock = app.clock
         self._parent = parent
         self.id = uuid.uuid4().hex
@@ -239,7 +241,10 @@ class Worker:
         """Run one tick off the loop; a database that is away is tried again at the next."""
         try:
             return await asyncio.to_thread(work)
-        except (StoreError, IllegalMove) as error:
+        except StoreError as error:
+            # The outage is told once, by whoever watches the database.
+            log.debug("Tick failed", action="tick_failed", reason=str(error))
+        except IllegalMove as error:
             log.warning("Tick failed", action="tick_failed", reason=str(error))
         except Exception as error:  # noqa: BLE001 - one stage's fault must not stop the others
             log.error("Tick failed", action="tick_failed", of=culprits(error))  # noqa: TRY400

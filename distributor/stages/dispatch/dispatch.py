@@ -154,7 +154,7 @@ class Dispatch:
                 await work()
             except StoreError as error:
                 # A look that fails ages the marks until the gate shuts by itself.
-                log.warning("Marks or lease not renewed", action="look_failed", reason=str(error))
+                log.debug("Marks or lease not renewed", action="look_failed", reason=str(error))
                 pause_s = min(seconds, RETRY_S)
 
     async def _look(self) -> None:
@@ -185,7 +185,7 @@ class Dispatch:
         try:
             return await self.claims.take()
         except StoreError as error:
-            log.warning("Nothing can be claimed", action="claim_failed", reason=str(error))
+            log.debug("Nothing can be claimed", action="claim_failed", reason=str(error))
         except IllegalMove as error:
             log.debug("Wave had moved already", action="wave_moved_already", reason=str(error))
         return None
