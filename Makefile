@@ -51,6 +51,11 @@ test-fast: setup ## the tests that need no server of their own; stops at the fir
 torture: setup ## hours of trouble in half an hour; SEED=… or ORDEAL=… repeats one run of it
 	$(BIN)/python -m tests.torture
 
+bench: setup ## measure the speed, beside others'; ROWS="…" RUNS=5 MILLION_RUNS=5 MAILS=50000 QUICK=1
+	$(BIN)/python -m benchmarks $(if $(ROWS),--rows "$(ROWS)") $(if $(RUNS),--runs $(RUNS)) \
+		$(if $(MILLION_RUNS),--million-runs $(MILLION_RUNS)) $(if $(MAILS),--mails $(MAILS)) \
+		$(if $(QUICK),--quick)
+
 check: setup ## format, lint, types, and who may import whom
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

@@ -93,7 +93,7 @@ def postfix(bench: Bench) -> dict[str, Sample]:
 
 
 def nodemailer(bench: Bench) -> dict[str, Sample]:
-    """nodemailer's pool with better-sqlite3."""
+    """Nodemailer's pool with better-sqlite3."""
     command = [tool("node"), str(PEERS / "nodemailer.mjs"), str(INSTALLED / "node")]
     return {"nodemailer": _peer(bench, command)}
 
