@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 HERE: Final = ROOT / "benchmarks"
 _QUICK: Final = Sizes(mails=3_000, slow=1_000, small=2_000, million=20_000)
+#: Interleaved runs of every row.
+_RUNS: Final = 5
 _MILLION: Final = ("prepare-1M-seconds", "rss-1M-mb", "log-page-1M-ms")
 
 #: One round, in this order; the anchor comes twice. Each names its rows and roughly its seconds.
@@ -58,9 +60,9 @@ _ROUND: Final[tuple[tuple[Callable[[Bench], dict[str, Sample]], tuple[str, ...],
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rows", default="", help="only these, with commas between")
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=_RUNS)
     parser.add_argument("--million-runs", type=int, help="runs to a million; else as --runs")
-    parser.add_argument("--mails", type=int, default=Sizes.mails, help="of ours, in one run")
+    parser.add_argument("--mails", type=int, default=Sizes().mails, help="of ours, in one run")
     parser.add_argument("--quick", action="store_true", help="small sizes, for development")
     chosen = parser.parse_args()
     chosen.rows = [name for name in chosen.rows.replace(",", " ").split() if name]
@@ -92,7 +94,7 @@ def main() -> int:
             results = {
                 "machine": machine,
                 "rows": found,
-                "command": "make bench",
+                "command": _command(chosen),
                 "at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
                 "sizes": asdict(bench.sizes) | {"octets": bench.octets},
                 "left_out": left_out | faults,
@@ -100,6 +102,19 @@ def main() -> int:
             _write(results, found, folder)
     say(f"written: {folder / 'RESULTS.md'}")
     return 1 if faults else 0
+
+
+def _command(chosen: argparse.Namespace) -> str:
+    """What to type to measure the same again."""
+    options = {
+        "ROWS": " ".join(chosen.rows) if chosen.rows else None,
+        "RUNS": chosen.runs if chosen.runs != _RUNS else None,
+        "MILLION_RUNS": chosen.million_runs,
+        "MAILS": chosen.mails if chosen.mails != Sizes().mails else None,
+        "QUICK": 1 if chosen.quick else None,
+    }
+    said = [f'{name}="{value}"' for name, value in options.items() if value is not None]
+    return " ".join(["make bench", *said])
 
 
 def _rounds(

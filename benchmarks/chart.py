@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 _WIDTH: Final = 760
 _LEFT: Final = 190
-_RIGHT: Final = 130
+_RIGHT: Final = 140
 _TOP: Final = 58
 _ROW: Final = 30
 _BAR: Final = 18
@@ -39,12 +39,16 @@ def svg(rows: Sequence[Mapping[str, Any]], goals: Mapping[str, float]) -> str:
     height = bottom + 34
     words = ", ".join(f"{row['name']} {row['median']:,}" for row in rows)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
-        f'role="img" aria-label="Mails a second: {escape(words)}">',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
+            f'role="img" aria-label="Mails a second: {escape(words)}">'
+        ),
         f"<style>{_STYLE}</style>",
         '<text class="title" x="8" y="22">Mails a second, outcome of each recorded</text>',
-        '<text class="small" x="8" y="40">Median of the runs; the thin line is min – max. '
-        "smtp-source sends one ready message and keeps nothing.</text>",
+        (
+            '<text class="small" x="8" y="40">Median of the runs; the thin line is min – max. '
+            "smtp-source sends one ready message and keeps nothing.</text>"
+        ),
     ]
     for at, row in enumerate(rows):
         parts += _bar(row, _TOP + at * _ROW, scale)
@@ -69,9 +73,13 @@ def _bar(row: Mapping[str, Any], y: float, scale: float) -> list[str]:
     shown = f"{row['median']:,}" + (f"  ({ratio:.2f} ×)" if ratio is not None else "")
     return [
         f'<text x="{_LEFT - 8}" y="{text}" text-anchor="end">{escape(name)}</text>',
-        f'<rect class="{kind}" x="{_LEFT}" y="{y}" width="{max(middle, 1):.1f}" height="{_BAR}" '
-        'rx="2"/>',
-        f'<line class="spread" x1="{_LEFT + low:.1f}" x2="{_LEFT + high:.1f}" y1="{y + _BAR / 2}" '
-        f'y2="{y + _BAR / 2}"/>',
-        f'<text x="{_LEFT + max(middle, high) + 8:.1f}" y="{text}">{shown}</text>',
+        (
+            f'<rect class="{kind}" x="{_LEFT}" y="{y}" width="{max(middle, 1):.1f}" '
+            f'height="{_BAR}" rx="2"/>'
+        ),
+        (
+            f'<line class="spread" x1="{_LEFT + low:.1f}" x2="{_LEFT + high:.1f}" '
+            f'y1="{y + _BAR / 2}" y2="{y + _BAR / 2}"/>'
+        ),
+        f'<text x="{_WIDTH - 8}" y="{text}" text-anchor="end">{shown}</text>',
     ]

@@ -25,13 +25,13 @@ def describe(cluster: Cluster | None) -> dict[str, str]:
         "processor": f"{_processor()}, {os.cpu_count()} cores",
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
         "system": f"{_release()}, Linux {platform.release()}",
-        "distributor": f"{__version__} ({_first_line(['git', '-C', str(ROOT), 'describe', '--always', '--dirty'])})",
+        "distributor": f"{__version__} ({_commit()})",
         "Python": platform.python_version(),
         "SQLite": sqlite3.sqlite_version,
         "SQLAlchemy": importlib.metadata.version("sqlalchemy"),
         "psycopg": importlib.metadata.version("psycopg"),
         "Postfix (smtp-sink, smtp-source)": _asked("postconf", "-dh", "mail_version"),
-        "HAProxy": _asked("haproxy", "-v"),
+        "HAProxy": _asked("haproxy", "-v").removeprefix("HAProxy version ").partition(" ")[0],
         "Node.js": _asked("node", "--version"),
         "nodemailer": _node("nodemailer"),
         "better-sqlite3": _node("better-sqlite3"),
@@ -39,6 +39,10 @@ def describe(cluster: Cluster | None) -> dict[str, str]:
         **{name: _peer(name) for name in ("django", "django-post-office", "aiosmtplib", "jinja2")},
     }
     return {name: fact for name, fact in facts.items() if fact}
+
+
+def _commit() -> str:
+    return _first_line(["git", "-C", str(ROOT), "describe", "--always", "--dirty"])
 
 
 def _processor() -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks.bench import Sample
 from benchmarks.office import EXCLUDED, START_S, Office, next_lift, sqlite_copy
+from benchmarks.processes import Failed
 from benchmarks.receivers import smtp_sink
 from distributor.review import Filter
 
@@ -49,12 +50,11 @@ def million(bench: Bench) -> dict[str, Sample]:
 def _first_page_ms(office: Office, ref: str) -> float:
     """Milliseconds until the log's first page is there, asked as ``distributor log`` asks."""
     began = time.monotonic()
-    lines = office.app.review.log(ref, Filter())
-    page = list(islice(lines, _PAGE))
-    took = (time.monotonic() - began) * 1000
-    lines.close() if hasattr(lines, "close") else None
-    assert len(page) == min(_PAGE, office.wave(ref).recipients or 0)
-    return took
+    page = list(islice(office.app.review.log(ref, Filter()), _PAGE))
+    took_ms = (time.monotonic() - began) * 1000
+    if len(page) != _PAGE:
+        raise Failed(f"the first page of the log has {len(page)} lines")
+    return took_ms
 
 
 def small(bench: Bench) -> dict[str, Sample]:

@@ -82,16 +82,22 @@ class Connection(asyncio.Protocol):
         return b"250 2.0.0 Ok: noted\r\n"
 
 
-async def _serve(port: int, out: Path) -> None:
+async def _serve(port: int, notes: list[tuple[float, float]]) -> None:
     loop = asyncio.get_running_loop()
-    notes: list[tuple[float, float]] = []
     ended = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, ended.set)
     server = await loop.create_server(lambda: Connection(notes), "127.0.0.1", port, backlog=256)
     await ended.wait()
     server.close()
-    out.write_text("".join(f"{began!r} {dot!r}\n" for began, dot in notes), encoding="ascii")
+
+
+def main() -> None:
+    """Serve until SIGTERM, then write what was noted."""
+    notes: list[tuple[float, float]] = []
+    asyncio.run(_serve(int(sys.argv[1]), notes))
+    lines = "".join(f"{began!r} {dot!r}\n" for began, dot in notes)
+    Path(sys.argv[2]).write_text(lines, encoding="ascii")
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(int(sys.argv[1]), Path(sys.argv[2])))
+    main()

@@ -20,26 +20,34 @@ ROWS: Final[Mapping[str, tuple[str, str]]] = {
     "ours/postgresql": (RATE, "the same on PostgreSQL, its default settings, unix socket"),
     "ours/sqlite+tls": (
         RATE,
-        "through TLS from the first byte, ended by HAProxy before the sink; smtp-source knows no "
-        "TLS, its figure is that of the plain sink",
+        (
+            "through TLS from the first byte, ended by HAProxy before the sink; smtp-source knows "
+            "no TLS, its figure is that of the plain sink"
+        ),
     ),
     "ours/sqlite-no-pipelining": (RATE, "to a sink that offers no PIPELINING"),
     "ours/sqlite-20ms": (
         RATE,
-        "20 ms of round trip (a proxy that delays both ways), 50 connections; ratio to "
-        "smtp-source the same way with 50",
+        (
+            "20 ms of round trip (a proxy that delays both ways), 50 connections; ratio to "
+            "smtp-source the same way with 50"
+        ),
     ),
     "ours/postfix": (
         RATE,
-        "to a Postfix that queues each mail on disk, then discards it; ratio to smtp-source to "
-        "that same Postfix",
+        (
+            "to a Postfix that queues each mail on disk, then discards it; ratio to smtp-source to "
+            "that same Postfix"
+        ),
     ),
     "smtp-source": (RATE, "the anchor: `smtp-source -d -s 10`, mails of the same size"),
     "nodemailer": (RATE, "pool of 10, better-sqlite3, outcomes committed every 200 ms"),
     "django-post-office": (
         RATE,
-        "`send_queued_mail`, one process, 10 threads, batches of 1,000, SQLite, templates "
-        "rendered on delivery",
+        (
+            "`send_queued_mail`, one process, 10 threads, batches of 1,000, SQLite, templates "
+            "rendered on delivery"
+        ),
     ),
     "aiosmtplib": (
         RATE,
@@ -52,11 +60,15 @@ ROWS: Final[Mapping[str, tuple[str, str]]] = {
     "p99-first-1000-ms": ("ms", "99th percentile of the first 1,000 final dots, the same clock"),
     "write-while-sending-p99-ms": (
         "ms",
-        "99th percentile of the desk's orders (contacts added, another wave held and resumed) in "
-        "a process of its own, while a wave is sent on SQLite",
+        (
+            "99th percentile of the desk's orders (contacts added, another wave held and resumed) "
+            "in a process of its own, while a wave is sent on SQLite"
+        ),
     ),
     "log-page-1M-ms": ("ms", "the first 50 lines of the log of a release to a million"),
 }
+#: From so much on, so many digits after the point; two below.
+_DIGITS: Final = ((1_000, 0), (10, 1))
 #: Rows whose ratio is to the anchor on their own way.
 _OWN_ANCHOR: Final = frozenset({"ours/sqlite-20ms", "ours/postfix"})
 
@@ -148,17 +160,21 @@ def markdown(results: Mapping[str, Any], notes: str) -> str:
         "",
         f"`{results['command']}` wrote this page on {results['at']}; edit `NOTES.md` instead.",
         "",
-        "The job: rows in a database, one personal multipart/alternative mail of "
-        f"{sizes['octets']:,} octets each, over SMTP on the loopback, the outcome of each committed. "
-        "Ours begins with the sealed wave and is measured from the embargo to the last committed "
-        "outcome, every guard and the flight log on, `synchronous=FULL`. After each run the "
-        "database (all accepted, one attempt each) and the receiver's own count must agree, or the "
-        "run does not count.",
+        (
+            "The job: rows in a database, one personal multipart/alternative mail of "
+            f"{sizes['octets']:,} octets each, over SMTP on the loopback, the outcome of each "
+            "committed. Ours begins with the sealed wave and is measured from the embargo to the "
+            "last committed outcome, every guard and the flight log on, `synchronous=FULL`. After "
+            "each run the database (all accepted, one attempt each) and the receiver's own count "
+            "must agree, or the run does not count."
+        ),
         "",
-        f"Runs are interleaved: one of every row, then the next of every row. {sizes['mails']:,} "
-        f"mails a run for ours and the anchor, {sizes['slow']:,} a run for the peers and "
-        "Postfix. CPU is the sender's user and system time for one mail, all its processes "
-        "(ours: the worker; not the database server).",
+        (
+            "Runs are interleaved: one of every row, then the next of every row. "
+            f"{sizes['mails']:,} mails a run for ours and the anchor, {sizes['slow']:,} a run for the peers and "
+            "Postfix. CPU is the sender's user and system time for one mail, all its processes "
+            "(ours: the worker; not the database server)."
+        ),
         "",
         "![Mails a second](results.svg)",
         "",
@@ -199,7 +215,8 @@ def _rounded(value: float | None) -> float | None:
 
 def _round(value: float) -> float:
     """Three digits are more than the spread allows; large figures keep their ones."""
-    return round(value) if abs(value) >= 1_000 else round(value, 1 if abs(value) >= 10 else 2)  # noqa: PLR2004
+    digits = next((digits for least, digits in _DIGITS if abs(value) >= least), 2)
+    return round(value, digits) if digits else round(value)
 
 
 def rate_goals(found: Sequence[Mapping[str, Any]]) -> dict[str, float]:

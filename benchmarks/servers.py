@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from benchmarks.processes import (
     Failed,
@@ -139,25 +139,28 @@ def queueing_postfix(folder: Path) -> Generator[int]:
     (place / "etc" / "main.cf").write_text(text, encoding="ascii")
     master = _MASTER_CF.format(port=f"127.0.0.1:{port}")
     (place / "etc" / "master.cf").write_text(master, encoding="ascii")
-    command = [postfix, "-c", str(place / "etc")]
     said = folder / "postfix.said"
-    # Into a file: its daemons keep what they are given open for as long as they live.
-    with said.open("wb") as words:
-        order: dict[str, Any] = {
-            "cwd": place,
-            "env": outside(),
-            "stdout": words,
-            "stderr": words,
-            "timeout": 60,
-        }
-        started = subprocess.run([*command, "start"], check=False, **order)
-        if started.returncode:
-            raise Failed(f"Postfix does not start: {said.read_text(errors='replace')[-500:]}")
-        try:
-            wait_for_port(port)
-            yield port
-        finally:
-            subprocess.run([*command, "stop"], check=False, **order)
+
+    def order(word: str) -> int:
+        # Into a file: its daemons keep what they are given open for as long as they live.
+        with said.open("ab") as words:
+            return subprocess.run(
+                [postfix, "-c", str(place / "etc"), word],
+                cwd=place,
+                env=outside(),
+                stdout=words,
+                stderr=words,
+                timeout=60,
+                check=False,
+            ).returncode
+
+    if order("start"):
+        raise Failed(f"Postfix does not start: {said.read_text(errors='replace')[-500:]}")
+    try:
+        wait_for_port(port)
+        yield port
+    finally:
+        order("stop")
 
 
 def wait_for_empty_queue(folder: Path, *, within_s: float = 300.0) -> None:
