@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import sys
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import select, update
@@ -38,6 +38,29 @@ def _found(owner: Any, name: str, *parameters: str) -> Any:
     if missing:
         raise GuardNotFound(f"{owner.__name__}.{name} takes no {', '.join(sorted(missing))}")
     return there
+
+
+def _changed(value: Any, **fields: Any) -> Any:
+    """The value with other fields, whatever kind of record it is."""
+    known: Any = value
+    return replace(known, **fields) if is_dataclass(value) else known._replace(**fields)
+
+
+#: What went wrong inside the patches themselves: then nothing that was found counts.
+BROKEN: Final[list[str]] = []
+
+
+def _loud(name: str, instead: Any) -> Any:
+    """Remember when a patch does not fit the product any more, whoever swallows its error."""
+
+    def called(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return instead(*args, **kwargs)
+        except (TypeError, AttributeError, LookupError, NameError) as error:
+            BROKEN.append(f"{name}: {error!r}")
+            raise
+
+    return called
 
 
 def everywhere(owner: Any, name: str, instead: Any) -> list[tuple[Any, str, Any]]:
@@ -120,7 +143,7 @@ def _any_token() -> list[tuple[Any, str, Any]]:
             )
         )
         now = {row.id: row.token for row in rows}
-        ours = [replace(one, token=now.get(one.delivery_id, one.token)) for one in results]
+        ours = [_changed(one, token=now.get(one.delivery_id, one.token)) for one in results]
         return record(tx, ours, *args, **more)
 
     return everywhere(deliveries, "record", recorded)
@@ -148,7 +171,7 @@ def _only_250() -> list[tuple[Any, str, Any]]:
     def judged(facts: Any) -> Any:
         judgement = judge(facts)
         if facts.dotted and facts.code not in {None, 250} and facts.code // 100 not in {4, 5}:
-            return replace(judgement, outcome=Outcome.REFUSED)
+            return _changed(judgement, outcome=Outcome.REFUSED)
         return judgement
 
     return everywhere(outcome, "judge", judged)
@@ -198,7 +221,7 @@ GUARDS: Final = (
     Guard("conditional claim", "claims", _unconditional_claim),
     Guard("token", "zombies", _any_token),
     Guard("flight log", "kills", _no_flight_log),
-    Guard("first-digit rule", "replies", _only_250),
+    Guard("first-digit rule", "digits", _only_250),
     Guard("sealing", "audience", _unsealed),
     Guard("final-bytes check", "bytes", _unchecked),
 )
@@ -216,6 +239,10 @@ def removed(name: str) -> Generator[None]:
     changes = guard.without()
     if not changes:
         raise GuardNotFound(name)
+    BROKEN.clear()
+    loud = [(owner, what, _loud(f"{name}, {what}", instead)) for owner, what, instead in changes]
     with ExitStack() as stack:
-        stack.enter_context(patched(*changes))
+        stack.enter_context(patched(*loud))
         yield
+    if BROKEN:
+        raise GuardNotFound(BROKEN[0])

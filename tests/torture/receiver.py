@@ -6,6 +6,7 @@ A mail counts as received when the server keeps it, whatever it then says, or do
 from __future__ import annotations
 
 import asyncio
+import bisect
 import contextlib
 import random
 import re
@@ -14,7 +15,7 @@ import ssl
 import struct
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from tests.mail.scripted import OK_ANSWERS, Cut, Wait, _end_of, _Incoming, _Over, _said
 from tests.torture.faults import BY_NAME, SECURING, SENDING, SETTING_UP, Fault
@@ -133,6 +134,42 @@ class _Talk:
         return None
 
 
+class _Stamped(_Incoming):
+    """A client's bytes, and when each arrived: that may be long before the server reads it."""
+
+    def __init__(self, reader: asyncio.StreamReader, clock: Callable[[], float]) -> None:
+        super().__init__(reader)
+        self._read = 0
+        self._ends = [0]
+        self._times = [clock()]
+        feed: Any = reader.feed_data
+        held: Any = reader
+
+        def fed(data: bytes) -> None:
+            self._ends.append(self._ends[-1] + len(data))
+            self._times.append(clock())
+            feed(data)
+
+        if early := len(held._buffer):
+            self._ends[0] = early
+        held.feed_data = fed
+
+    @property
+    def taken(self) -> int:
+        """How many bytes the server has dealt with."""
+        return self._read - len(self._rest)
+
+    def arrived_s(self, count: int) -> float:
+        """When so many bytes had arrived."""
+        return self._times[min(bisect.bisect_left(self._ends, count), len(self._times) - 1)]
+
+    async def some(self) -> bytes:
+        fresh = b"\n" not in self._rest
+        data = await super().some()
+        self._read += len(data) if fresh else 0
+        return data
+
+
 class Receiver:
     """See the module; ``clock`` is its own, in seconds."""
 
@@ -197,14 +234,14 @@ class Receiver:
         self._tasks.add(task)
         try:
             with contextlib.suppress(_Over, OSError, asyncio.IncompleteReadError, ssl.SSLError):
-                await self._converse(_Incoming(reader), writer)
+                await self._converse(_Stamped(reader, self._clock), writer)
         except asyncio.CancelledError:
             pass
         finally:
             writer.transport.abort()
             self._tasks.discard(task)
 
-    async def _converse(self, incoming: _Incoming, writer: asyncio.StreamWriter) -> None:
+    async def _converse(self, incoming: _Stamped, writer: asyncio.StreamWriter) -> None:
         talk = _Talk(self.plan.of_connection())
         await self._answer(writer, talk, "banner")
         while True:
@@ -221,7 +258,7 @@ class Receiver:
                 await writer.start_tls(self._tls)
                 talk.secured = True
             elif verb == "mail":
-                self._begin(talk, line)
+                self._begin(talk, line, incoming.arrived_s(incoming.taken))
                 await self._answer(writer, talk, verb)
             elif verb == "rcpt":
                 await self._recipient(writer, talk, line)
@@ -244,11 +281,11 @@ class Receiver:
         shown = [f"250-{line}" for line in lines[:-1]] + [f"250 {lines[-1]}"]
         await self._do(writer, "".join(f"{line}\r\n" for line in shown).encode())
 
-    def _begin(self, talk: _Talk, line: bytes) -> None:
+    def _begin(self, talk: _Talk, line: bytes, at_s: float) -> None:
         path = _PATH.search(line)
         talk.setting_up = None
         talk.fault = self.plan.of_mail()
-        talk.mail = Seen(self._clock(), path[1].decode() if path else "?")
+        talk.mail = Seen(at_s, path[1].decode() if path else "?")
         self.record.append(talk.mail)
 
     async def _recipient(self, writer: asyncio.StreamWriter, talk: _Talk, line: bytes) -> None:
@@ -265,9 +302,7 @@ class Receiver:
             return
         await self._answer(writer, talk, "careless" if talk.meets("careless") else "rcpt")
 
-    async def _content(
-        self, incoming: _Incoming, writer: asyncio.StreamWriter, talk: _Talk
-    ) -> None:
+    async def _content(self, incoming: _Stamped, writer: asyncio.StreamWriter, talk: _Talk) -> None:
         careless = talk.meets("careless") is not None
         if talk.expected != "data" and not careless:
             await self._do(writer, b"503 5.5.1 bad sequence\r\n")
@@ -296,14 +331,15 @@ class Receiver:
             await self._do(writer, talk.meets("idle").does)  # type: ignore[union-attr]
 
     async def _body(
-        self, incoming: _Incoming, writer: asyncio.StreamWriter, talk: _Talk, mail: Seen
+        self, incoming: _Stamped, writer: asyncio.StreamWriter, talk: _Talk, mail: Seen
     ) -> None:
         middle = talk.meets("middle")
         body = bytearray()
+        first = incoming.taken + 1
         while (end := _end_of(body)) < 0:
             some = await incoming.some()
             if mail.content_at is None:
-                mail.content_at = self._clock()
+                mail.content_at = incoming.arrived_s(first)
             body += some
             if middle is not None:
                 self._count(talk, middle)

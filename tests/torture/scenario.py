@@ -122,6 +122,13 @@ def _replies(draft: _Draft) -> None:
     draft.maybe(0.3, "server away", 5, 50, lasts=(1, 20))
 
 
+def _digits(draft: _Draft) -> None:
+    """A server with its own ideas of what to say after the dot."""
+    _shape(draft)
+    only = ("DOT 200", "DOT 252", "DOT 250 of many lines", "DOT 1xx", "DOT 3xx", "DOT 999")
+    draft.values |= {"rates": Rates(sending=0.4), "only": only}
+
+
 def _connections(draft: _Draft) -> None:
     """A server that can hardly be talked to."""
     _shape(draft)
@@ -159,8 +166,8 @@ def _holds(draft: _Draft) -> None:
     """People who hold, resume, cancel and object at any instant, and a server that dawdles."""
     _shape(draft)
     late = (
-        *["DATA 354 late"] * 3,
-        "RSET late",
+        *["DATA 354 late"] * 2,
+        *["RSET late"] * 4,
         "RCPT 250 late",
         "RCPT 450",
         "DOT 250 by slow drip",
@@ -293,6 +300,7 @@ def _everything(draft: _Draft) -> None:
 
 _PROFILES: Final[dict[str, Callable[[_Draft], None]]] = {
     "replies": _replies,
+    "digits": _digits,
     "connections": _connections,
     "logins": _logins,
     "holds": _holds,

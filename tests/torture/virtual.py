@@ -37,7 +37,7 @@ WHOSE: ContextVar[str] = ContextVar("whose", default="")
 #: Real seconds without any progress after which a simulation is given up.
 _STUCK_S: Final = 60.0
 #: Rounds of the loop at one and the same instant after which nothing will ever come of it.
-_ROUNDS: Final = 20_000
+_ROUNDS: Final = 3_000
 
 
 class Deadlock(AssertionError):
