@@ -171,7 +171,8 @@ def markdown(results: Mapping[str, Any], notes: str) -> str:
         "",
         (
             "Runs are interleaved: one of every row, then the next of every row. "
-            f"{sizes['mails']:,} mails a run for ours and the anchor, {sizes['slow']:,} a run for the peers and "
+            f"{sizes['mails']:,} mails a run for ours and the anchor, "
+            f"{sizes['slow']:,} a run for the peers and "
             "Postfix. CPU is the sender's user and system time for one mail, all its processes "
             "(ours: the worker; not the database server)."
         ),
