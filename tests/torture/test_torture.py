@@ -28,6 +28,10 @@ NEEDS_IT = {
 }
 
 
+#: What takes long is left to the full form.
+SHORT = [profile for profile in PROFILES if profile not in {"replies", "long"}]
+
+
 def nothing(_: str) -> None:
     """Print nothing."""
 
@@ -42,9 +46,9 @@ def test_simulated_runs_lose_nobody_double_nobody_and_are_never_early(
     simulations: Simulations,
 ) -> None:
     total = Total(nothing)
-    total.simulated(simulations.run([(profile, seed, "") for profile in PROFILES for seed in (1,)]))
+    total.simulated(simulations.run([(profile, 1, "") for profile in SHORT]))
     assert not total.says
-    assert total.runs == len(PROFILES)
+    assert total.runs == len(SHORT)
     assert total.happened.total() > 100
 
 
