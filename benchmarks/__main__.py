@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -75,6 +76,8 @@ def main() -> int:
     """Run the benchmark; 1 when a measurement failed, with what there is written all the same."""
     chosen = _arguments()
     set_up("error", "text")
+    # Whoever ends it ends its servers and removes its folders too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     left_out = install()
     with contextlib.ExitStack() as open_now:
         cache = Path(tempfile.gettempdir()) / "distributor-bench"
