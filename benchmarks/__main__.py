@@ -17,7 +17,7 @@ import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from benchmarks import chart, delays, million, rates, report
 from benchmarks.bench import INSTALLED, Bench, Sample, Sizes
@@ -29,6 +29,7 @@ from distributor.logs import set_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from types import FrameType
 
     from benchmarks.postgresql import Cluster
 
@@ -77,7 +78,7 @@ def main() -> int:
     chosen = _arguments()
     set_up("error", "text")
     # Whoever ends it ends its servers and removes its folders too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, _end)
     left_out = install()
     with contextlib.ExitStack() as open_now:
         cache = Path(tempfile.gettempdir()) / "distributor-bench"
@@ -105,6 +106,10 @@ def main() -> int:
             _write(results, found, folder)
     say(f"written: {folder / 'RESULTS.md'}")
     return 1 if faults else 0
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)
 
 
 def _command(chosen: argparse.Namespace) -> str:
