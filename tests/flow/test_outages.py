@@ -196,7 +196,7 @@ def test_connections_the_database_ends_are_opened_again(
     cluster: postgresql.Restartable, cluster_url: str, tmp_path: Path
 ) -> None:
     async def ended(*_: object) -> None:
-        for _ in range(5):
+        for _again in range(5):
             with psycopg.connect(
                 host=str(cluster.folder), user="postgres", dbname="postgres", autocommit=True
             ) as admin:

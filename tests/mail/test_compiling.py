@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -98,7 +98,7 @@ def assert_same(message: CompiledMessage, content: ReleaseContent, folder: Path)
     stored = CompiledMessage.from_json(message.to_json())
     letter = letter_of(stored, content.sender, "press@forum.example")
     texts = read_templates("release", folder)
-    values = _plain(_context(content))
+    values = cast("dict[str, Any]", _plain(_context(content)))
 
     @settings(
         max_examples=300,
