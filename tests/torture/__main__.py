@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -57,6 +58,8 @@ def say(words: str) -> None:
 
 def main() -> int:
     """Run what is asked for; the exit code says whether all is well."""
+    # Whoever ends it ends the workers that it has frozen and the offices it has built as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     without = os.environ.get("WITHOUT", "")
     if seed := os.environ.get("SEED"):
         return _repeat_seed(seed, without)
