@@ -23,9 +23,9 @@ from tests.torture.sweep import Arena, Ordeal
 #: So often at least each kind of fault must have happened.
 AT_LEAST = 50
 #: Simulated runs of each profile; those stand here that need another number.
-RUNS = dict.fromkeys(PROFILES, 40) | {"replies": 50, "clocks": 110, "logins": 50, "claims": 25}
+RUNS = dict.fromkeys(PROFILES, 40) | {"replies": 25, "clocks": 110, "logins": 50, "claims": 25}
 #: Rounds of extra runs for faults that came up too seldom, and runs of a profile in each.
-ROUNDS, EXTRA = 15, 12
+ROUNDS, EXTRA = 12, 4
 #: Everything that is said stands there too.
 LOG = Path("build/torture.log")
 KILLS = 500

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from tests.torture import guards as guards_module
-from tests.torture.faults import BY_NAME, SECURING, SETTING_UP
+from tests.torture.faults import BY_NAME, PERSONAL
 from tests.torture.guards import GUARDS
 from tests.torture.judge import Verdict
 from tests.torture.scenario import scenario
@@ -163,7 +163,7 @@ class Total:
             self.counts += one.counts
             self.happened += one.happened
             if one.guilty:
-                self._accuse(f"make torture SEED={one.key}", one.says)
+                self._accuse(f'make torture SEED="{one.key}"', one.says)
 
     def processed(self, outcome: Outcome) -> None:
         self.runs += 1
@@ -206,7 +206,6 @@ _ELSEWHERE: Final = {
     "resume": "holds",
     "objection": "audience",
 }
-_SECURED: Final = frozenset(fault.name for fault in SECURING)
 
 
 def _where(name: str) -> list[str]:
@@ -214,10 +213,8 @@ def _where(name: str) -> list[str]:
     if name.startswith(("kill -9", "SIGSTOP", "disk full")):
         return []
     if name in BY_NAME:
-        fault = BY_NAME[name]
-        if name in _SECURED:
-            return ["logins"]
-        return ["long" if fault.big else "connections" if fault in SETTING_UP else "replies"]
+        # By itself it comes up often; but once at most where it is for a person to put right.
+        return ["logins" if name in PERSONAL else name]
     starts = {"clock": "clocks", "database": "disks", "flight log": "disks"}
     starts |= {"somebody": "audience", "merge": "bytes"}
     for start, profile in starts.items():

@@ -65,6 +65,9 @@ SECURING: Final = (
     Fault("AUTH 535", "auth", b"535 5.7.8 wrong password\r\n"),
 )
 
+#: What only a person can put right; once in a run, for each stops a relay.
+PERSONAL: Final = frozenset({"STARTTLS stripped", "AUTH 535"})
+
 _REFUSING: Final = tuple(
     Fault(f"{step.upper()} {line.split(b' ')[0].decode()}", step, line + b"\r\n")
     for step, line in (

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from tests.mail.scripted import OK_ANSWERS, Cut, Wait, _end_of, _Incoming, _Over, _said
-from tests.torture.faults import BY_NAME, SECURING, SENDING, SETTING_UP, Fault
+from tests.torture.faults import BY_NAME, PERSONAL, SECURING, SENDING, SETTING_UP, Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,8 +30,6 @@ _MESSAGE_ID = re.compile(rb"^Message-ID: (<[^>\r\n]+>)\r\n", re.MULTILINE | re.I
 _PATH = re.compile(rb"(?:FROM|TO):<([^>]*)>", re.IGNORECASE)
 #: Linger for no time at all: closing sends a reset.
 _AT_ONCE: Final = struct.pack("ii", 1, 0)
-#: What only a person can put right; drawn seldom, for each stops a relay.
-_PERSONAL: Final = frozenset({"STARTTLS stripped", "AUTH 535"})
 
 
 @dataclass
@@ -90,7 +88,7 @@ class Plan:
 
     def of_connection(self) -> Fault | None:
         fault = self._draw("connection", self.rates.setting_up, self._setting_up)
-        if fault is not None and fault.name in _PERSONAL:
+        if fault is not None and fault.name in PERSONAL:
             if not self._personal_left:
                 return None
             self._personal_left -= 1

@@ -298,6 +298,20 @@ def _everything(draft: _Draft) -> None:
     draft.maybe(0.1, "cancel", 5, 60)
 
 
+def _alone(draft: _Draft, name: str) -> None:
+    """One fault of the server, again and again."""
+    big = faults.BY_NAME[name].big
+    _shape(draft, ("long",) if big else ("evening",))
+    draft.values |= {
+        "rooms": {"long": 12} if big else {"evening": 48},
+        "connections": 6,
+        "tls": faults.BY_NAME[name] in faults.SECURING,
+        "rates": Rates(setting_up=0.5, sending=0.4),
+        # So that a connection is opened more than once.
+        "only": (name, "MAIL cut"),
+    }
+
+
 _PROFILES: Final[dict[str, Callable[[_Draft], None]]] = {
     "replies": _replies,
     "digits": _digits,
@@ -318,8 +332,11 @@ PROFILES: Final = tuple(_PROFILES)
 
 
 def scenario(profile: str, seed: int) -> Scenario:
-    """The run of that profile and seed."""
+    """The run of that profile and seed; a profile may be one fault of the server alone."""
     draft = _Draft(random.Random(f"scenario/{profile}/{seed}"))  # noqa: S311 - not secret
-    _PROFILES[profile](draft)
+    if profile in faults.BY_NAME:
+        _alone(draft, profile)
+    else:
+        _PROFILES[profile](draft)
     happenings = tuple(sorted(draft.happenings))
     return Scenario(profile, seed, happenings=happenings, **draft.values)
