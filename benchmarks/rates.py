@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks import job
 from benchmarks.anchor import Load, smtp_source
-from benchmarks.bench import INSTALLED, PEERS, Sample
+from benchmarks.bench import INSTALLED, PEERS, Sample, send_wave
+from benchmarks.office import sqlite_copy
 from benchmarks.processes import LeftOut, run, tool
 from benchmarks.receivers import Receiver, smtp_sink
 from benchmarks.servers import far_away, queueing_postfix, tls_in_front, wait_for_empty_queue
@@ -80,9 +81,6 @@ def far(bench: Bench) -> dict[str, Sample]:
 
 def postfix(bench: Bench) -> dict[str, Sample]:
     """On SQLite, to a Postfix that queues; beside it smtp-source to that same Postfix."""
-    from benchmarks.bench import send_wave  # noqa: PLC0415
-    from benchmarks.office import sqlite_copy  # noqa: PLC0415
-
     count = bench.sizes.slow
     with bench.folder() as folder, queueing_postfix(folder) as port:
         url = sqlite_copy(bench.cache, folder, count)

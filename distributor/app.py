@@ -130,7 +130,6 @@ def sending_policy(settings: Settings) -> SendingPolicy:
         deadline_s=sending.deadline_s,
         lease_s=settings.worker.lease_s,
         batch_size=sending.batch_size,
-        return_path=settings.relay.return_path,
         retry=RetryPolicy(
             steps_s=sending.retry_after_s,
             uncertain=sending.uncertain,
@@ -188,11 +187,6 @@ def relays_of(settings: Settings, share: Share = WHOLE, *, key: bytes | None = N
     Nothing is opened yet. Without ``key`` no return path is signed.
     """
     return Relays([_relay(relay, share, key) for relay in settings.relays])
-
-
-def relay_of(settings: Settings, share: Share = WHOLE) -> Relay:
-    """The preferred mail server of the settings, with this process's share of it."""
-    return relays_of(settings, share).first
 
 
 def _relay(relay: RelaySettings, share: Share, key: bytes | None) -> Relay:

@@ -218,7 +218,7 @@ class Review:
                 kind=TEMPLATE,
                 templates=self._templates,
             )
-        letter = letter_of(compiled, version.sender, version.sender.address)
+        letter = letter_of(compiled, version.sender)
         data = letter.copy_for(
             copy.recipient,
             reference=copy.reference,

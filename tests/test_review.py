@@ -100,9 +100,7 @@ def test_a_preview_is_byte_for_byte_what_dispatch_sends_to_that_contact(room: Ro
     with room.database.read() as tx:
         [stored] = releases.compiled_of(tx, wave.version_id).values()
         version = releases.version_of(tx, wave.version_id)
-    letter = Letter(
-        CompiledMessage.from_json(stored.content), version.sender, "bounces@desk.example"
-    )
+    letter = Letter(CompiledMessage.from_json(stored.content), version.sender)
     sent = room.on_the_wire()
     assert len(sent) == 4
     for delivery in sent:

@@ -24,7 +24,7 @@ TEMPLATE = "release"
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A compiled message with its sender; ``return_path`` is where bounces go.
+    """A compiled message with its sender.
 
     ``render`` gives the parts that a message with a script has rendered for each recipient. Made
     once for many copies: whatever no copy changes is worked out and judged here.
@@ -32,7 +32,6 @@ class Letter:
 
     compiled: CompiledMessage
     sender: Sender
-    return_path: str
     render: Render | None = None
     _domain: str = field(init=False, repr=False, compare=False)
     _list_id: str = field(init=False, repr=False, compare=False)

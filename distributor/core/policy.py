@@ -10,10 +10,7 @@ from distributor.core.retry import RetryPolicy
 
 @dataclass(frozen=True, slots=True)
 class SendingPolicy:
-    """Durations in seconds; ``batch_size`` in deliveries (at most 200).
-
-    ``return_path``: where bounces go; empty = each release's sender.
-    """
+    """Durations in seconds; ``batch_size`` in deliveries (at most 200)."""
 
     prepare_before_s: float = 900.0
     warm_before_s: float = 30.0
@@ -21,7 +18,6 @@ class SendingPolicy:
     deadline_s: float = 86400.0
     lease_s: float = 60.0
     batch_size: int = 200
-    return_path: str = ""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
     def deadline(self, send_at: datetime, *, first_mail_at: datetime | None = None) -> datetime:

@@ -110,11 +110,11 @@ def compile_message(content: ReleaseContent, *, kind: str, templates: Path) -> C
             reasons[part] = f"{kind}/{part}: recipient data changes more than its own place"
 
 
-def letter_of(compiled: CompiledMessage, sender: Sender, return_path: str) -> Letter:
+def letter_of(compiled: CompiledMessage, sender: Sender) -> Letter:
     """A letter with all it needs to render what its message does not hold ready."""
     script = compiled.script
     render = None if script is None else _Renderer(compiled.kind, script)
-    return Letter(compiled, sender, return_path, render)
+    return Letter(compiled, sender, render)
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,7 +364,7 @@ def _tree(text: str, html: str) -> MIMEMultipart:
 
 def _odd_parts(compiled: CompiledMessage, texts: Templates, values: str) -> list[str]:
     """The parts that come out otherwise for some probe when spliced than when rendered whole."""
-    render = letter_of(compiled, Sender("", "press@example.com"), "").render
+    render = letter_of(compiled, Sender("", "press@example.com")).render
     odd: set[str] = set()
     for probe in _PROBES:
         known = {field: value_of(probe) for field, value_of in SLOT_VALUES.items()}

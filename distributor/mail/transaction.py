@@ -332,7 +332,7 @@ class Session:
             if (
                 refused is None
                 and reply
-                and _is_plainly(reply, wanted)
+                and _is_wanted(reply, wanted)
                 and (owed or not wire.unread)
             ):
                 continue
@@ -434,15 +434,10 @@ class Session:
         return b"".join(self._lines(envelope))
 
 
-def _is_plainly(reply: Reply, wanted: int) -> bool:
-    code = reply.code or 0
-    return wanted in {code, code // 100} and not reply.odd
-
-
-def _is_wanted(facts: TransactionFacts, wanted: int) -> bool:
+def _is_wanted(seen: Reply | TransactionFacts, wanted: int) -> bool:
     """Whether a reply is of the code, or the first digit, that was asked for, and plain."""
-    code = facts.code or 0
-    return wanted in {code, code // 100} and not facts.odd
+    code = seen.code or 0
+    return wanted in {code, code // 100} and not seen.odd
 
 
 def _facts(

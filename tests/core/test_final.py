@@ -58,7 +58,7 @@ def a_message(
 
 
 def a_letter(message: CompiledMessage | None = None) -> Letter:
-    return Letter(message or a_message(), SENDER, "press@press.example")
+    return Letter(message or a_message(), SENDER)
 
 
 def copied(letter: Letter, recipient: Recipient = ANN) -> bytes:

@@ -34,7 +34,7 @@ REFERENCE = "00ff17"
 def letter() -> Letter:
     content = content_of(a_version(release_id=7, number=1))
     compiled = compile_message(content, kind=TEMPLATE, templates=Path("templates"))
-    return Letter(compiled, DESK, "bounces@desk.example")
+    return Letter(compiled, DESK)
 
 
 def copy(letter: Letter, recipient: Recipient = ANN, date: datetime = NOON) -> bytes:

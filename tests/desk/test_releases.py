@@ -460,7 +460,7 @@ def test_a_preview_is_byte_for_byte_the_mail_that_the_stored_message_makes(room:
     shown = room.review.preview("R-1", None, now=NOW)
     compiled = room.review.compiled(version)
     assert compiled is not None
-    letter = Letter(compiled, version.sender, "bounces@elsewhere.example")
+    letter = Letter(compiled, version.sender)
     sample = Recipient("jane.doe@herald.example", "Jane Doe", "Jane", "The Herald")
     assert letter.copy_for(sample, reference="preview", date=NOW) == shown.data
     assert shown.subject == "A bridge opens for all"

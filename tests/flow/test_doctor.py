@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from distributor import checks
-from distributor.app import open_app, relay_of, relays_of
+from distributor.app import open_app, relays_of
 from distributor.clock import GuardedClock, Reading, boot_id, host_id
 from distributor.config import load
 from distributor.core.states import HoldReason, WaveState
@@ -291,7 +291,7 @@ def test_row_31_a_wrong_password_is_found_and_never_shown(
     assert CANARY not in said
     settings = load(desk.folder / "config.toml")
     assert settings.relay.password.get_secret_value() == CANARY
-    assert CANARY not in repr(settings) + str(settings) + repr(relay_of(settings).policy)
+    assert CANARY not in repr(settings) + str(settings) + repr(relays_of(settings).first.policy)
 
 
 @pytest.mark.parametrize("where", ["environment", "config", "bad config", "file others may read"])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
-from distributor.app import App, relay_of, share_of
+from distributor.app import App, relays_of, share_of
 from distributor.cli.main import app as command_line
 from distributor.clock import GuardedClock
 from distributor.errors import ConfigError
@@ -87,7 +87,9 @@ def test_they_share_the_connections_of_the_mail_server(tmp_path: Path) -> None:
         settings = press.app.settings
         for processes, parts in ((1, [5]), (2, [3, 2]), (5, [1] * 5)):
             shares = [share_of(settings, processes, index=at) for at in range(processes)]
-            assert [relay_of(settings, share).policy.connections for share in shares] == parts
+            assert [
+                relays_of(settings, share).first.policy.connections for share in shares
+            ] == parts
         with pytest.raises(ConfigError, match=r"6 worker processes cannot share 5 connections"):
             share_of(settings, 6)
 

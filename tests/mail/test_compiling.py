@@ -96,7 +96,7 @@ def test_a_thousand_merged_mails_decode_to_exactly_what_rendering_each_gives(
 def assert_same(message: CompiledMessage, content: ReleaseContent, folder: Path) -> None:
     """Every recipient's mail, as it is stored and sent, is what rendering it whole gives."""
     stored = CompiledMessage.from_json(message.to_json())
-    letter = letter_of(stored, content.sender, "press@forum.example")
+    letter = letter_of(stored, content.sender)
     texts = read_templates("release", folder)
     values = cast("dict[str, Any]", _plain(_context(content)))
 
@@ -221,7 +221,7 @@ def test_i6_what_is_rendered_is_bound_by_the_digest_and_needs_no_file(templates:
     second = compile_message(PLAIN, kind="release", templates=templates)
     assert second.digest != first.digest
     shutil.rmtree(templates)
-    letter = letter_of(CompiledMessage.from_json(first.to_json()), PLAIN.sender, "a@b.example")
+    letter = letter_of(CompiledMessage.from_json(first.to_json()), PLAIN.sender)
     data = letter.copy_for(PERSONAL.recipient, reference="k7f3", date=LIFT)
     assert "JANE DOE" in decoded_parts(data)[0]
     assert "PS" not in decoded_parts(data)[0]
@@ -233,7 +233,7 @@ def test_i6_a_program_that_renders_otherwise_sends_nothing(
     (templates / "release" / "body.txt.j2").write_text("{{ (recipient.name ~ '!') | wrapped }}")
     message = compile_message(PLAIN, kind="release", templates=templates)
     monkeypatch.setattr("distributor.mail.rendering.TEXT_WIDTH", 20)
-    letter = letter_of(message, PLAIN.sender, "a@b.example")
+    letter = letter_of(message, PLAIN.sender)
     with pytest.raises(MessageError, match="what they gave at approval"):
         letter.copy_for(PERSONAL.recipient, reference="k7f3", date=LIFT)
 
@@ -243,7 +243,7 @@ def test_a_fault_at_one_recipient_is_theirs_alone_and_repeats_no_word(templates:
         "one\n{{ 1 / (0 if recipient.name == 'Jane Doe' else 1) }}{{ recipient.name }}"
     )
     message = compile_message(PLAIN, kind="release", templates=templates)
-    letter = letter_of(message, PLAIN.sender, "a@b.example")
+    letter = letter_of(message, PLAIN.sender)
     with pytest.raises(MessageError) as refused:
         letter.copy_for(PERSONAL.recipient, reference="k7f3", date=LIFT)
     assert "body.txt.j2, line 2" in str(refused.value)

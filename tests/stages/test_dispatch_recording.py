@@ -12,6 +12,7 @@ from distributor.core.model import AudienceRule, Claim, Delivery, Outcome, Recip
 from distributor.core.outcome import Phase, TransactionFacts
 from distributor.core.policy import SendingPolicy
 from distributor.core.states import DeliveryState, WaveState
+from distributor.stages.dispatch import recording
 from distributor.stages.dispatch.claims import Holding
 from distributor.stages.dispatch.recording import CUT_OFF_LIMIT, Recorder, Return, result_of
 
@@ -94,3 +95,34 @@ def test_an_attempt_is_one_that_wrote_a_mail_command(
 ) -> None:
     (back,) = returns(facts)
     assert back.reached_wire is reached
+
+
+def test_back_pressure_begins_at_the_limit_and_ends_once_enough_is_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written: list[int] = []
+
+    async def write(_: object, work: object) -> int:
+        del work
+        written.append(1)
+        return 0
+
+    monkeypatch.setattr(recording, "commit", write)
+    monkeypatch.setattr(recording, "UNSAVED_LIMIT", 3)
+    monkeypatch.setattr(recording, "GROUP", 2)
+
+    async def story() -> None:
+        nothing = cast("Any", None)
+        recorder = Recorder(nothing, nothing, SendingPolicy(), worker="w", relay="r")
+        holding = a_holding()
+        for taken in range(1, 4):
+            assert recorder.has_room
+            holding.sent_out(1)
+            recorder.take(holding, ANN, CUT_OFF, began=NOON, ended=NOON)
+            assert recorder.has_room is (taken < 3)
+        recorder.finish()
+        await recorder.run()
+        assert recorder.has_room
+        assert (holding.outstanding, len(written)) == (0, 2)
+
+    asyncio.run(story())

@@ -287,10 +287,6 @@ class Dispatch:
             sender = releases.version_of(tx, version_id).sender
             compiled = releases.compiled_of(tx, version_id)
         return {
-            key: letter_of(
-                CompiledMessage.from_json(item.content),
-                sender,
-                self._policy.return_path or sender.address,
-            )
+            key: letter_of(CompiledMessage.from_json(item.content), sender)
             for key, item in compiled.items()
         }
