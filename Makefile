@@ -1,7 +1,8 @@
 # Everything a developer does, one word each. `make` alone lists the words.
 #
 # What the virtual environment holds is what requirements-dev.lock says, checked by hash; it is
-# brought up to date when that file changes and left alone otherwise.
+# brought up to date when that file changes and left alone otherwise. The lock is whole, so nothing
+# is resolved (--no-deps): an older pip looks for extras, finds a newer release and gives up.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -29,7 +30,7 @@ setup: $(VENV)/linked ## a virtual environment with everything in it
 $(VENV)/filled: requirements-dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes -r $<
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r $<
 	@touch $@
 
 $(VENV)/linked: $(VENV)/filled pyproject.toml

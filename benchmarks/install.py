@@ -73,8 +73,8 @@ def _python_peers() -> None:
     say("installing the Python peers")
     shutil.rmtree(folder, ignore_errors=True)
     _run([sys.executable, "-m", "venv", str(folder)])
-    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--require-hashes"]
-    _run([*pip, "-r", str(lock)])
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-deps"]
+    _run([*pip, "--require-hashes", "-r", str(lock)])
     _note(folder, lock)
 
 

@@ -33,9 +33,11 @@ PEOPLE = 4000 if FULL else 500
 def test_two_workers_on_one_database_send_to_every_address_once(
     workers: int, migrated_url: str, tmp_path: Path
 ) -> None:
+    # The wave lasts two seconds: long enough for the second worker to see what the first began.
+    changes = {"sending__batch_size": 50, "relay__per_second": PEOPLE // 2}
     with (
         receiver(tmp_path / "mails") as far_end,
-        Press(tmp_path, far_end.port, url=migrated_url, sending__batch_size=50) as press,
+        Press(tmp_path, far_end.port, url=migrated_url, **changes) as press,
     ):
         press.people(PEOPLE)
         running = [press.worker() for _ in range(workers)]

@@ -15,7 +15,8 @@ from distributor.core.model import AudienceRule, Claim, Wave, WaveKind
 from distributor.core.policy import SendingPolicy
 from distributor.core.states import HoldReason, WaveState
 from distributor.core.timing import Shut
-from distributor.errors import StoreError
+from distributor.errors import IllegalMove, StoreError
+from distributor.stages.dispatch import dispatch
 from distributor.stages.dispatch.claims import Claims, Holding
 from tests.flow.press import Press
 from tests.mail.scripted import Scripted, Step, Wait
@@ -183,6 +184,34 @@ def test_a_gate_found_shut_after_354_drops_the_connection_before_the_body(tmp_pa
             press.resume(ref)
             assert await press.done(ref) == {"accepted": people}
             assert {line.attempts for line in press.log(ref)} == {1}
+
+    tell(tmp_path, server, story)
+
+
+def test_a_worker_that_loses_the_first_claim_asks_again_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "NAP_S", 3600.0)
+    server = Scripted()
+
+    async def story(press: Press, people: int) -> None:
+        ref = press.wave(people)
+        press.seal()
+        lost = 0
+        async with press.working() as worker:
+            take = worker._dispatch.claims.take
+
+            async def loses() -> Holding | None:
+                nonlocal lost
+                lost += 1
+                if lost == 1:
+                    raise IllegalMove(before=WaveState.SENDING, after=WaveState.SENDING)
+                return await take()
+
+            monkeypatch.setattr(worker._dispatch.claims, "take", loses)
+            worker._dispatch.wake()
+            assert await press.done(ref) == {"accepted": people}
+        assert lost > 1
 
     tell(tmp_path, server, story)
 

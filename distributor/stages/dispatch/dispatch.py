@@ -187,7 +187,9 @@ class Dispatch:
         except StoreError as error:
             log.debug("Nothing can be claimed", action="claim_failed", reason=str(error))
         except IllegalMove as error:
+            # Another worker began it in the same instant: there is more in it for us.
             log.debug("Wave had moved already", action="wave_moved_already", reason=str(error))
+            self._wake.set()
         return None
 
     async def _nap(self) -> None:
