@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import cache
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, exists, or_, select, update
+from sqlalchemy import Select, Update, and_, bindparam, exists, or_, select, update
 
 from distributor.core.model import Claim, WaveKind
 from distributor.core.states import BatchState, DeliveryState, WaveState
@@ -14,6 +15,7 @@ from distributor.store import waves as wave_store
 from distributor.store.audit import Order
 from distributor.store.database import database_now
 from distributor.store.schema import batches, deliveries, versions, waves
+from distributor.store.types import Instant
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -31,7 +33,16 @@ def claimable(tx: Connection, now: datetime, *, skip: Collection[int] = ()) -> C
     Send time and embargo stand in the WHERE: what is not due is not even seen (I1). ``skip``
     names waves the caller has found shut.
     """
-    row = tx.execute(
+    row = tx.execute(_next_claimable(), {"now": now, "skip": [*skip]}).first()
+    if row is None:
+        return None
+    return Claim(batch_id=row.id, wave=wave_store.get(tx, row.wave_id), token=0)
+
+
+@cache
+def _next_claimable() -> Select[int, int]:
+    now = bindparam("now", type_=Instant())
+    return (
         select(batches.c.id, batches.c.wave_id)
         .join(waves, waves.c.id == batches.c.wave_id)
         .join(versions, versions.c.id == waves.c.version_id)
@@ -40,23 +51,16 @@ def claimable(tx: Connection, now: datetime, *, skip: Collection[int] = ()) -> C
             batches.c.due_at <= now,
             waves.c.state.in_((WaveState.READY, WaveState.SENDING)),
             waves.c.send_at <= now,
-            waves.c.id.not_in(skip),
-            _published(now),
+            waves.c.id.not_in(bindparam("skip", expanding=True)),
+            or_(
+                versions.c.embargo_at.is_(None),
+                versions.c.embargo_at <= now,
+                waves.c.kind == WaveKind.ADVANCE,
+            ),
         )
         .order_by(waves.c.send_at, batches.c.id)
         .limit(1)
-        .with_for_update(of=batches, skip_locked=True),
-    ).first()
-    if row is None:
-        return None
-    return Claim(batch_id=row.id, wave=wave_store.get(tx, row.wave_id), token=0)
-
-
-def _published(now: datetime) -> ColumnElement[bool]:
-    return or_(
-        versions.c.embargo_at.is_(None),
-        versions.c.embargo_at <= now,
-        waves.c.kind == WaveKind.ADVANCE,
+        .with_for_update(of=batches, skip_locked=True)
     )
 
 
@@ -70,15 +74,25 @@ def take(
     now: datetime,
 ) -> bool:
     """Claim one ready batch; False when another worker was first."""
-    done = tx.execute(
-        update(batches)
-        .where(batches.c.id == batch_id, batches.c.state == BatchState.READY)
-        .values(state=BatchState.CLAIMED, owner=owner, token=token, lease_until=until),
-    )
-    if done.rowcount != 1:
+    mine = {"batch": batch_id, "by": owner, "mark": token, "until": until}
+    if tx.execute(_taking(), mine).rowcount != 1:
         return False
     audit.record_batches(tx, (batch_id,), BatchState.CLAIMED, Order(f"worker {owner}", now))
     return True
+
+
+@cache
+def _taking() -> Update:
+    return (
+        update(batches)
+        .where(batches.c.id == bindparam("batch"), batches.c.state == BatchState.READY)
+        .values(
+            state=BatchState.CLAIMED,
+            owner=bindparam("by"),
+            token=bindparam("mark"),
+            lease_until=bindparam("until"),
+        )
+    )
 
 
 def renew(tx: Connection, *, owner: str, now: datetime, lease_s: float) -> frozenset[int]:
@@ -95,39 +109,48 @@ def renew(tx: Connection, *, owner: str, now: datetime, lease_s: float) -> froze
 
 def hold_fast(tx: Connection, claim: Claim) -> bool:
     """Lock the batch row for this transaction; False when the claim is no longer ours."""
-    row = tx.execute(
-        select(batches.c.id)
-        .where(
-            batches.c.id == claim.batch_id,
-            batches.c.token == claim.token,
-            batches.c.state == BatchState.CLAIMED,
-        )
-        .with_for_update(),
-    ).first()
+    row = tx.execute(_held(), {"batch": claim.batch_id, "mark": claim.token}).first()
     return row is not None
+
+
+def _is_ours() -> tuple[ColumnElement[bool], ...]:
+    return (
+        batches.c.id == bindparam("batch"),
+        batches.c.token == bindparam("mark"),
+        batches.c.state == BatchState.CLAIMED,
+    )
+
+
+@cache
+def _held() -> Select[int]:
+    return select(batches.c.id).where(*_is_ours()).with_for_update()
 
 
 def give_back(tx: Connection, claim: Claim, order: Order) -> BatchState | None:
     """End a claim: done when nothing in it is undone, else ready again; None when it was lost."""
-    undone = exists().where(
-        deliveries.c.batch_id == claim.batch_id,
-        deliveries.c.state.in_(_UNDONE),
-    )
-    more = tx.execute(select(undone)).scalar_one()
+    more = tx.execute(_undone(), {"batch": claim.batch_id}).scalar_one()
     state = BatchState.READY if more else BatchState.DONE
-    done = tx.execute(
-        update(batches)
-        .where(
-            batches.c.id == claim.batch_id,
-            batches.c.token == claim.token,
-            batches.c.state == BatchState.CLAIMED,
-        )
-        .values(state=state, owner=None, token=None, lease_until=None),
-    )
-    if done.rowcount != 1:
+    mine = {"batch": claim.batch_id, "mark": claim.token, "to": state}
+    if tx.execute(_giving_back(), mine).rowcount != 1:
         return None
     audit.record_batches(tx, (claim.batch_id,), state.value, order)
     return state
+
+
+@cache
+def _undone() -> Select[bool]:
+    return select(
+        exists().where(deliveries.c.batch_id == bindparam("batch"), deliveries.c.state.in_(_UNDONE))
+    )
+
+
+@cache
+def _giving_back() -> Update:
+    return (
+        update(batches)
+        .where(*_is_ours())
+        .values(state=bindparam("to"), owner=None, token=None, lease_until=None)
+    )
 
 
 def claims_of(tx: Connection, owner: str) -> list[tuple[int, int]]:

@@ -7,20 +7,36 @@ to the attempts, and may still settle an uncertain row as accepted (design secti
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sqlalchemy import exists, func, insert, literal, select, update
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Insert,
+    Integer,
+    Select,
+    String,
+    Text,
+    Update,
+    bindparam,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from distributor.core.model import Delivery, Outcome, Recipient
 from distributor.core.states import BatchState, DeliveryState, check_move
-from distributor.store.given import ROWS, given, instant
+from distributor.store.given import ROWS, document, gathered, given, instant, read_gathered
 from distributor.store.schema import attempts, batches, deliveries, exclusions, suppressions
 from distributor.store.types import Instant
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from datetime import datetime
 
     from sqlalchemy import ColumnElement, Connection
 
@@ -134,87 +150,126 @@ def stored_counts(tx: Connection, wave_id: int) -> tuple[int, int]:
 # --- the wire ----------------------------------------------------------------------------------
 
 
-#: What a worker must know of a delivery.
-_FOR_THE_WIRE: Final = (
-    deliveries.c.id,
-    deliveries.c.wave_id,
-    deliveries.c.reference,
-    deliveries.c.address,
-    deliveries.c.name,
-    deliveries.c.given_name,
-    deliveries.c.outlet,
-    deliveries.c.address_key,
-    deliveries.c.compiled_id,
-    deliveries.c.attempts,
-    deliveries.c.dated_at,
-)
-
-
 def mark_sending(tx: Connection, claim: Claim, *, limit: int, now: datetime) -> list[Delivery]:
     """Mark the next queued rows of a claimed batch and give them out.
 
     Addresses suppressed since the sealing are not given out but moved to ``suppressed``. The
     caller has locked the batch in this transaction.
     """
-    rows = tx.execute(
-        select(*_FOR_THE_WIRE, _suppressed(now).label("suppressed"))
-        .where(
-            deliveries.c.batch_id == claim.batch_id,
-            deliveries.c.state == DeliveryState.QUEUED,
-        )
-        .order_by(deliveries.c.id)
-        .limit(limit),
-    ).all()
-    stopped = [row.id for row in rows if row.suppressed]
-    _move(tx, stopped, DeliveryState.SUPPRESSED, at=now)
-    going = _move(
-        tx,
-        [row.id for row in rows if not row.suppressed],
-        DeliveryState.SENDING,
-        at=now,
-        token=claim.token,
-        dated_at=func.coalesce(deliveries.c.dated_at, literal(now, Instant())),
+    dialect = tx.dialect.name
+    asked = {"batch": claim.batch_id, "limit": limit, "now": now}
+    rows = sorted(read_gathered(tx, _next_queued(dialect), asked))
+    stopped = [row[0] for row in rows if row[-1]]
+    if stopped:
+        _suppress(tx, stopped, now)
+        rows = [row for row in rows if not row[-1]]
+    if not rows:
+        return []
+    check_move(DeliveryState.QUEUED, DeliveryState.SENDING)
+    group = {"batch": claim.batch_id, "first": rows[0][0], "last": rows[-1][0]}
+    done = tx.execute(_marking(), {**group, "token": claim.token, "now": now})
+    if done.rowcount != len(rows):
+        # Somebody was quicker with some of them: what now bears our token is ours.
+        ours = set(tx.execute(_marked(), {**group, "token": claim.token}).scalars())
+        rows = [row for row in rows if row[0] in ours]
+    return [_delivery(row, now) for row in rows]
+
+
+def _delivery(row: Sequence[Any], now: datetime) -> Delivery:
+    key, wave_id, reference, address, name, given_name, outlet, *rest = row
+    address_key, compiled_id, tried, dated_at, _ = rest
+    return Delivery(
+        id=key,
+        wave_id=wave_id,
+        reference=reference,
+        recipient=Recipient(address, name, given_name, outlet),
+        address_key=address_key,
+        compiled_id=compiled_id,
+        attempts=tried,
+        dated_at=_instant(dated_at) if dated_at else now,
     )
-    return [
-        Delivery(
-            id=row.id,
-            wave_id=row.wave_id,
-            reference=row.reference,
-            recipient=Recipient(row.address, row.name, row.given_name, row.outlet),
-            address_key=row.address_key,
-            compiled_id=row.compiled_id,
-            attempts=row.attempts,
-            dated_at=row.dated_at or now,
+
+
+def _instant(text: str) -> datetime:
+    """An instant as a database writes it into a document: UTC, whether it says so or not."""
+    at = datetime.fromisoformat(text)
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+@cache
+def _next_queued(dialect: str) -> Select[str]:
+    """What a worker must know of the next rows of a batch, and whether each is suppressed."""
+    columns = deliveries.c
+    return gathered(
+        dialect,
+        select(
+            columns.id,
+            columns.wave_id,
+            columns.reference,
+            columns.address,
+            columns.name,
+            columns.given_name,
+            columns.outlet,
+            columns.address_key,
+            columns.compiled_id,
+            columns.attempts,
+            columns.dated_at,
+            _suppressed().label("suppressed"),
         )
-        for row in rows
-        if row.id in going
-    ]
+        .where(columns.batch_id == bindparam("batch"), columns.state == DeliveryState.QUEUED)
+        .order_by(columns.id)
+        .limit(bindparam("limit")),
+    )
 
 
-def _move(
-    tx: Connection,
-    ids: Sequence[int],
-    to: DeliveryState,
-    **values: Any,  # noqa: ANN401 - column values, typed by the schema
-) -> set[int]:
-    """Bulk move of queued rows by key; gives those that were still there to be moved."""
-    check_move(DeliveryState.QUEUED, to)
-    if not ids:
-        return set()
-    moved = tx.execute(
+def _in_group(state: DeliveryState) -> tuple[ColumnElement[bool], ...]:
+    columns = deliveries.c
+    return (
+        columns.batch_id == bindparam("batch"),
+        columns.id.between(bindparam("first"), bindparam("last")),
+        columns.state == state,
+    )
+
+
+@cache
+def _marking() -> Update:
+    """Mark the rows of a group that are still queued."""
+    now = bindparam("now", type_=Instant())
+    return (
+        update(deliveries)
+        .where(*_in_group(DeliveryState.QUEUED))
+        .values(
+            state=DeliveryState.SENDING,
+            token=bindparam("token"),
+            at=now,
+            dated_at=func.coalesce(deliveries.c.dated_at, now),
+        )
+    )
+
+
+@cache
+def _marked() -> Select[int]:
+    """The rows of a group that bear a token."""
+    ours = deliveries.c.token == bindparam("token")
+    return select(deliveries.c.id).where(*_in_group(DeliveryState.SENDING), ours)
+
+
+def _suppress(tx: Connection, ids: Sequence[int], now: datetime) -> None:
+    """Move queued rows whose recipients have objected."""
+    check_move(DeliveryState.QUEUED, DeliveryState.SUPPRESSED)
+    tx.execute(
         update(deliveries)
         .where(deliveries.c.id.in_(ids), deliveries.c.state == DeliveryState.QUEUED)
-        .values(state=to, **values)
-        .returning(deliveries.c.id),
+        .values(state=DeliveryState.SUPPRESSED, at=now),
     )
-    return set(moved.scalars())
 
 
-def _suppressed(now: datetime) -> ColumnElement[bool]:
+def _suppressed() -> ColumnElement[bool]:
     return exists().where(
         suppressions.c.address_key == deliveries.c.address_key,
         suppressions.c.lifted_at.is_(None),
-        (suppressions.c.expires_at.is_(None)) | (suppressions.c.expires_at > now),
+        (suppressions.c.expires_at.is_(None))
+        | (suppressions.c.expires_at > bindparam("now", type_=Instant())),
     )
 
 
@@ -229,76 +284,97 @@ def suppressed_since(tx: Connection, since: datetime) -> frozenset[str]:
     return frozenset(row.address_key for row in rows)
 
 
+#: One row of the document that results are written from.
+_TOLD: Final = (
+    ("delivery_id", Integer()),
+    ("token", BigInteger()),
+    ("state", deliveries.c.state.type),
+    ("counted", Integer()),
+    ("code", Integer()),
+    ("enhanced", String()),
+    ("reply", Text()),
+    ("relay", String()),
+    ("due_at", Instant()),
+    ("ended_at", Instant()),
+    ("started_at", Instant()),
+    ("worker_id", String()),
+    ("outcome", attempts.c.outcome.type),
+    ("phase", String()),
+)
+
+
 def record(tx: Connection, results: Sequence[Result]) -> int:
     """Write outcomes and attempts; gives how many results came too late to move their row."""
     if not results:
         return 0
     for state in {result.state for result in results}:
         check_move(DeliveryState.SENDING, state)
-    ours = _settle(tx, results)
-    late = [result for result in results if result.delivery_id not in ours]
+    dialect = tx.dialect.name
+    # In one order for all, or two workers could wait for each other.
+    ordered = sorted(results, key=attrgetter("delivery_id"))
+    rows = [_told(result) for result in ordered]
+    told = {ROWS: document(rows)}
+    attempt = tx.begin_nested()
+    if tx.execute(_settling(dialect), told).rowcount == len(rows):
+        attempt.commit()
+        tx.execute(_trying(dialect), told | {"late": False})
+        return 0
+    # Some are no longer ours: once more, and this time asking which.
+    attempt.rollback()
+    settled = tx.execute(_settling(dialect).returning(deliveries.c.id), told)
+    ours = set(settled.scalars())
+    late = [result for result in ordered if result.delivery_id not in ours]
     _settle_late(tx, [result for result in late if result.outcome is Outcome.ACCEPTED])
-    _add_attempts(tx, results, ours)
+    for is_late in (False, True):
+        these = [row for row in rows if (row[0] not in ours) is is_late]
+        if these:
+            tx.execute(_trying(dialect), {ROWS: document(these), "late": is_late})
     return len(late)
 
 
-def _settle(tx: Connection, results: Sequence[Result]) -> set[int]:
-    """Move the rows that still hold the worker's token; gives their keys."""
-    columns = deliveries.c
-    told = given(
-        tx,
-        (
-            columns.id,
-            columns.token,
-            columns.state,
-            columns.attempts,
-            columns.code,
-            columns.enhanced,
-            columns.reply,
-            columns.relay,
-            columns.due_at,
-            columns.at,
-        ),
+def _told(result: Result) -> tuple[object, ...]:
+    return (
+        result.delivery_id,
+        result.token,
+        result.state,
+        # What is the relay's fault never counts against the recipient.
+        0 if result.outcome is Outcome.NOT_SENT else 1,
+        result.code,
+        result.enhanced,
+        result.reply,
+        result.relay,
+        instant(result.due_at),
+        instant(result.ended_at),
+        instant(result.started_at),
+        result.worker,
+        result.outcome,
+        result.phase,
     )
-    rows = [
-        (
-            result.delivery_id,
-            result.token,
-            result.state,
-            # What is the relay's fault never counts against the recipient.
-            0 if result.outcome is Outcome.NOT_SENT else 1,
-            result.code,
-            result.enhanced,
-            result.reply,
-            result.relay,
-            instant(result.due_at),
-            instant(result.ended_at),
-        )
-        # In one order for all, or two workers could wait for each other.
-        for result in sorted(results, key=attrgetter("delivery_id"))
-    ]
-    moved = tx.execute(
+
+
+@cache
+def _settling(dialect: str) -> Update:
+    """Move the rows that still hold the worker's token."""
+    columns, told = deliveries.c, given(dialect, _TOLD).c
+    return (
         update(deliveries)
         .where(
-            columns.id == told.c.id,
-            columns.token == told.c.token,
+            columns.id == told.delivery_id,
+            columns.token == told.token,
             columns.state == DeliveryState.SENDING,
         )
         .values(
-            state=told.c.state,
+            state=told.state,
             token=None,
-            attempts=columns.attempts + told.c.attempts,
-            code=told.c.code,
-            enhanced=told.c.enhanced,
-            reply=told.c.reply,
-            relay=told.c.relay,
-            due_at=told.c.due_at,
-            at=told.c.at,
+            attempts=columns.attempts + told.counted,
+            code=told.code,
+            enhanced=told.enhanced,
+            reply=told.reply,
+            relay=told.relay,
+            due_at=told.due_at,
+            at=told.ended_at,
         )
-        .returning(columns.id),
-        {ROWS: rows},
     )
-    return set(moved.scalars())
 
 
 def _settle_late(tx: Connection, results: Sequence[Result]) -> None:
@@ -321,27 +397,14 @@ def _settle_late(tx: Connection, results: Sequence[Result]) -> None:
         )
 
 
-def _add_attempts(tx: Connection, results: Sequence[Result], ours: set[int]) -> None:
-    columns = [column for column in attempts.c if column is not attempts.c.id]
-    told = given(tx, columns)
-    rows = [
-        (
-            result.delivery_id,
-            result.worker,
-            result.token,
-            instant(result.started_at),
-            instant(result.ended_at),
-            result.outcome,
-            result.phase,
-            result.code,
-            result.enhanced,
-            result.reply,
-            result.relay,
-            result.delivery_id not in ours,
-        )
-        for result in results
-    ]
-    tx.execute(insert(attempts).from_select(columns, select(told)), {ROWS: rows})
+@cache
+def _trying(dialect: str) -> Insert:
+    """Add an attempt for each row of the document."""
+    told = given(dialect, _TOLD).c
+    written = [column.name for column in attempts.c if column.name not in {"id", "late"}]
+    late = bindparam("late", type_=Boolean())
+    rows = select(*(told[name] for name in written), late)
+    return insert(attempts).from_select([*written, "late"], rows)
 
 
 def unmark(

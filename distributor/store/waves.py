@@ -6,9 +6,10 @@ UPDATE itself and writes the audit row beside it (I12).
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import delete, exists, func, insert, select, update
+from sqlalchemy import Select, Update, bindparam, delete, exists, func, insert, select, update
 
 from distributor.core.model import AudienceRule, Wave, WaveKind
 from distributor.core.states import (
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from datetime import datetime
 
-    from sqlalchemy import Connection, Row, Select
+    from sqlalchemy import Connection, Row
 
 
 def _waves() -> Select[Any]:
@@ -59,7 +60,12 @@ def plan(tx: Connection, wave: Wave, order: Order) -> int:
 
 def get(tx: Connection, wave_id: int) -> Wave:
     """One wave by its key."""
-    return _wave(tx.execute(_waves().where(waves.c.id == wave_id)).one())
+    return _wave(tx.execute(_one(), {"wave": wave_id}).one())
+
+
+@cache
+def _one() -> Select[Any]:
+    return _waves().where(waves.c.id == bindparam("wave"))
 
 
 def of_release(tx: Connection, release: int) -> list[Wave]:
@@ -193,10 +199,15 @@ def unseal(tx: Connection, wave_id: int) -> None:
 
 def note_first_mail(tx: Connection, wave_id: int, at: datetime) -> None:
     """Remember when the wave's first MAIL went out; later calls change nothing."""
-    tx.execute(
+    tx.execute(_begun(), {"wave": wave_id, "first": at})
+
+
+@cache
+def _begun() -> Update:
+    return (
         update(waves)
-        .where(waves.c.id == wave_id, waves.c.first_mail_at.is_(None))
-        .values(first_mail_at=at),
+        .where(waves.c.id == bindparam("wave"), waves.c.first_mail_at.is_(None))
+        .values(first_mail_at=bindparam("first"))
     )
 
 
