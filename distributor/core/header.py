@@ -53,6 +53,11 @@ _BARE_PHRASE: Final = re.compile(
 _PRINTABLE: Final = re.compile(r"[ -~]*")
 _SPACE: Final = ord(" ")
 _Q_SAFE: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
+#: Every octet as a "Q" encoded-word writes it (RFC 2047 4.2).
+_Q_WRITTEN: Final = tuple(
+    chr(octet) if octet in _Q_SAFE else "_" if octet == _SPACE else f"={octet:02X}"
+    for octet in range(256)
+)
 
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = (
@@ -142,10 +147,13 @@ def _fold_plain(value: str, used: int) -> str | None:
 def _encoded_words(value: str, used: int) -> Iterator[str]:
     """Encoded-words of at most 75 octets, none of which splits a character (RFC 2047 2, 5)."""
     octets = value.encode()
-    q_length = sum(1 if octet in _Q_SAFE or octet == _SPACE else 3 for octet in octets)
-    coding = "q" if q_length <= (len(octets) + 2) // 3 * 4 else "b"
+    payload = _word_payload(octets, "q")
+    coding = "q" if len(payload) <= (len(octets) + 2) // 3 * 4 else "b"
     frame = len("=?utf-8?q??=")
     room = min(_ENCODED_WORD_MAX, LINE_MAX - used) - frame
+    if coding == "q" and len(payload) <= room:
+        yield f"=?utf-8?q?{payload}?="
+        return
     chunk = b""
     for character in value:
         longer = chunk + character.encode()
@@ -160,10 +168,7 @@ def _encoded_words(value: str, used: int) -> Iterator[str]:
 def _word_payload(octets: bytes, coding: str) -> str:
     if coding == "b":
         return base64.b64encode(octets).decode("ascii")
-    return "".join(
-        chr(octet) if octet in _Q_SAFE else "_" if octet == _SPACE else f"={octet:02X}"
-        for octet in octets
-    )
+    return "".join(map(_Q_WRITTEN.__getitem__, octets))
 
 
 def fold_mailbox(name: str, address: str, *, used: int) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
@@ -113,6 +114,10 @@ SLOT_VALUES: Final[dict[str, Callable[[Recipient], str]]] = {
 }
 
 
+#: The machine's values of nearly every mail, a line each.
+_MARKS: Final = re.compile(
+    "\n".join(form.pattern for form in (MESSAGE_ID, DELIVERY, LIST_ID, MAILTO))
+).fullmatch
 _Step = tuple[Slot, "Callable[[Recipient], str] | None", "Callable[[str], object]", bytes]
 _NO_PARTS: Final[Mapping[str, str]] = {}
 
@@ -249,23 +254,27 @@ def merge(
 
 
 def _personal_headers(personal: Personal) -> str:
-    recipient = personal.recipient
+    recipient, message_id, date, delivery, mailto, list_id = personal
     address = check_address(recipient.address, "recipient's address")
-    check_form(MESSAGE_ID, personal.message_id, "Message-ID")
-    check_form(DELIVERY, personal.delivery, "delivery reference")
+    if not _MARKS(f"{message_id}\n{delivery}\n{list_id}\n{mailto}"):
+        # One look for all of them found a fault, or one that is left out.
+        check_form(MESSAGE_ID, message_id, "Message-ID")
+        check_form(DELIVERY, delivery, "delivery reference")
+        if list_id is not None:
+            check_form(LIST_ID, list_id, "List-Id")
+        if mailto is not None:
+            check_form(MAILTO, mailto, "unsubscribe address")
     block = (
         f"To: {fold_mailbox(recipient.name, address, used=4)}\r\n"
-        f"Date: {date_text(personal.date)}\r\n"
-        f"Message-ID: {personal.message_id}\r\n"
-        f"X-Distributor-Delivery: {personal.delivery}\r\n"
+        f"Date: {date_text(date)}\r\n"
+        f"Message-ID: {message_id}\r\n"
+        f"X-Distributor-Delivery: {delivery}\r\n"
     )
-    if personal.list_id is not None:
-        check_form(LIST_ID, personal.list_id, "List-Id")
-        block += f"List-Id: <{personal.list_id}>\r\n"
-    if personal.unsubscribe_mailto is not None:
+    if list_id is not None:
+        block += f"List-Id: <{list_id}>\r\n"
+    if mailto is not None:
         # One unbroken line whatever its length: RFC 2369 forbids white space in the brackets.
-        check_form(MAILTO, personal.unsubscribe_mailto, "unsubscribe address")
-        block += f"List-Unsubscribe: <{personal.unsubscribe_mailto}>\r\n"
+        block += f"List-Unsubscribe: <{mailto}>\r\n"
     return block
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from distributor.core.states import HoldReason, VersionState, WaveState
@@ -139,8 +139,7 @@ class Sender:
     organisation: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Recipient:
+class Recipient(NamedTuple):
     """What a sealed delivery knows of its journalist: the values of a message's slots.
 
     ``address`` is the address as it goes on the wire (domain in A-labels, RFC 5890); the other
@@ -231,8 +230,7 @@ class Claim:
     token: int
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """One version to one recipient, as a worker needs it."""
 
     id: int

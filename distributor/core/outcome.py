@@ -11,7 +11,7 @@ import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from distributor.core.model import Outcome
 
@@ -56,9 +56,8 @@ class Blame(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class TransactionFacts:
-    """What was seen on the wire during one transaction.
+class TransactionFacts(NamedTuple):
+    """What was seen on the wire during one transaction. A tuple: every mail makes one.
 
     ``code`` is None when no whole reply was read; ``reply`` is the server's text without its
     code, cleaned (:func:`clean_reply`). ``dotted``: the final dot was written. ``cut``: lost or

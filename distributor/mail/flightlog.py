@@ -14,6 +14,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Self, cast
@@ -28,6 +29,8 @@ VERSION: Final = 1
 SUFFIX: Final = ".flight"
 #: Made once: ``json.dumps`` with separators makes an encoder a call, half the cost of a line.
 _ENCODE: Final = json.JSONEncoder(separators=(",", ":")).encode
+#: A reply that JSON writes as it stands between its quotes.
+_PLAIN: Final = re.compile(r"[ !#-\[\]-~]*").fullmatch
 
 DeliveryKey = int | str
 Token = int | str | None
@@ -167,11 +170,11 @@ class FlightLog:
 
     def started(self, delivery: DeliveryKey, *, token: Token = None, wait: bool = False) -> None:
         """Note that MAIL is about to be written."""
-        self._note(f'["S",{_key(delivery)},{_key(token)}]\n', wait=wait)
+        self._note(f'["S",{_keys(delivery, token)}]\n', wait=wait)
 
     def dotted(self, delivery: DeliveryKey, *, token: Token = None, wait: bool = False) -> None:
         """Note that the final dot is about to be written."""
-        self._note(f'["B",{_key(delivery)},{_key(token)}]\n', wait=wait)
+        self._note(f'["B",{_keys(delivery, token)}]\n', wait=wait)
 
     def answered(
         self,
@@ -183,8 +186,12 @@ class FlightLog:
         wait: bool = False,
     ) -> None:
         """Note the server's answer; ``code`` None: the mail certainly did not leave."""
-        rest = _ENCODE((code, parse_enhanced(reply), reply)).removeprefix("[")
-        self._note(f'["A",{_key(delivery)},{_key(token)},{rest}\n', wait=wait)
+        enhanced = parse_enhanced(reply)
+        if code and enhanced and _PLAIN(reply):
+            rest = f'{code},"{enhanced}","{reply}"]'
+        else:
+            rest = _ENCODE((code, enhanced, reply)).removeprefix("[")
+        self._note(f'["A",{_keys(delivery, token)},{rest}\n', wait=wait)
 
     def flush(self) -> None:
         """Write what waits.
@@ -328,9 +335,11 @@ def _contents(descriptor: int) -> bytes:
     return b"".join(parts)
 
 
-def _key(key: DeliveryKey | Token) -> str:
-    """The key as JSON; nearly always a number, which needs no encoder."""
-    return str(key) if type(key) is int else _ENCODE(key)
+def _keys(delivery: DeliveryKey, token: Token) -> str:
+    """Both keys as JSON; nearly always numbers, which need no encoder."""
+    if type(delivery) is int and type(token) is int:
+        return f"{delivery},{token}"
+    return f"{_ENCODE(delivery)},{_ENCODE(token)}"
 
 
 def _line(value: object) -> bytes:

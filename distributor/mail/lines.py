@@ -8,6 +8,11 @@ from typing import Final
 _ATOM = r"(?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]|[^\x00-\xa0\u2000-\u200f\u2028-\u202f\u2066-\u2069])+"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _MAILBOX = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@({_LABEL}(?:\.{_LABEL})*)")
+_ASCII_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+#: The same without letters beyond ASCII, and short enough: nearly every address, read quickly.
+_USUAL = re.compile(
+    rf"(?=[^@]{{1,64}}@)(?=.{{1,254}}\Z){_ASCII_ATOM}(?:\.{_ASCII_ATOM})*@{_LABEL}(?:\.{_LABEL})*"
+).fullmatch
 #: RFC 5321 4.5.3.1: octets of a local part, and of a mailbox (a path of 256 less its brackets).
 _MAX_LOCAL: Final = 64
 _MAX_MAILBOX: Final = 254
@@ -22,6 +27,8 @@ def is_mailbox(address: str) -> bool:
     A dot-string local part and a domain of letters, digits and hyphens (A-labels). No quotes,
     routes, comments, groups or literals: row 6 of reliability section 6.
     """
+    if _USUAL(address):
+        return True
     match = _MAILBOX.fullmatch(address)
     if match is None:
         return False

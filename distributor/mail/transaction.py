@@ -13,8 +13,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from distributor.core.final import FinalBytes
 from distributor.core.model import Outcome
@@ -84,9 +84,8 @@ class Capabilities:
         return "dsn" in self.extensions
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """One mail for one recipient (I8).
+class Envelope(NamedTuple):
+    """One mail for one recipient (I8). A tuple: every mail makes one.
 
     ``data`` are the final bytes: CRLF lines, not dot-stuffed; of :class:`FinalBytes` that is known
     already, and that no line begins with a dot. ``delivery`` and ``token`` (the
@@ -159,6 +158,13 @@ class Session:
             (Phase.RCPT, timeouts.command_s, 2),
             (Phase.DATA, timeouts.data_s, _CONTINUE),
         )
+        offers = self.capabilities
+        # Asked at every mail: worked out once.
+        self._pipelines: Final = offers.pipelining
+        self._says_size: Final = offers.size
+        self._takes_utf8: Final = offers.smtputf8
+        self._takes_8bit: Final = offers.eight_bit
+        self._asks_notices: Final = offers.dsn
         self._must_reset = False
         self._dropped = False
         self._riding: Envelope | None = None
@@ -206,12 +212,13 @@ class Session:
         except BaseException:
             self.abort()
             if self._riding is not None:
-                _note(flight, self._riding, TransactionFacts(Phase.MAIL, cut=True))
+                cut = TransactionFacts(Phase.MAIL, cut=True)
+                _note(flight, self._riding, cut, Outcome.NOT_SENT)
             raise
         judgement = judge(facts)
         if judgement.drop:
             self.abort()
-        _note(flight, envelope, facts, wait=self._riding is not None)
+        _note(flight, envelope, facts, judgement.outcome, wait=self._riding is not None)
         self._must_reset = facts.phase in _RESET_AFTER
         return facts
 
@@ -260,31 +267,28 @@ class Session:
             return _local(Phase.MAIL, 554, "5.6.0", "bare CR, LF or NUL in the message")
         if not is_mailbox(envelope.rcpt_to):
             return _local(Phase.RCPT, 553, "5.1.3", "address is not a plain mailbox")
-        if self._needs_utf8(envelope) and not self.capabilities.smtputf8:
+        if not self._takes_utf8 and not (envelope.mail_from + envelope.rcpt_to).isascii():
             text = "relay cannot take internationalised addresses"
             return _local(Phase.RCPT, 553, "5.6.7", text)
         return None
 
-    @staticmethod
-    def _needs_utf8(envelope: Envelope) -> bool:
-        return not (envelope.mail_from + envelope.rcpt_to).isascii()
-
-    def _lines(self, envelope: Envelope) -> tuple[bytes, bytes, bytes]:
+    def _lines(self, envelope: Envelope) -> tuple[str, str, str]:
         """MAIL, RCPT and DATA, with the parameters that this server takes."""
-        offers, utf8 = self.capabilities, self._needs_utf8(envelope)
-        mail, rcpt = f"MAIL FROM:<{envelope.mail_from}>", f"RCPT TO:<{envelope.rcpt_to}>"
-        if offers.size:
-            mail += f" SIZE={len(envelope.data)}"
+        mail_from, rcpt_to, data, _, _, reference = envelope
+        utf8 = not (mail_from + rcpt_to).isascii()
+        mail, rcpt = f"MAIL FROM:<{mail_from}>", f"RCPT TO:<{rcpt_to}>"
+        if self._says_size:
+            mail += f" SIZE={len(data)}"
         if utf8:
             mail += " SMTPUTF8"
-        if offers.eight_bit and not envelope.data.isascii():
+        if self._takes_8bit and not isinstance(data, FinalBytes) and not data.isascii():
             mail += " BODY=8BITMIME"
-        if offers.dsn:
-            mail += " RET=HDRS" + (f" ENVID={xtext(envelope.reference)}" * bool(envelope.reference))
+        if self._asks_notices:
+            mail += f" RET=HDRS ENVID={xtext(reference)}" if reference else " RET=HDRS"
             # An international address has a form of its own (RFC 6533), which few relays read.
-            original = "" if utf8 else f" ORCPT=rfc822;{xtext(envelope.rcpt_to)}"
+            original = "" if utf8 else f" ORCPT=rfc822;{xtext(rcpt_to)}"
             rcpt += " NOTIFY=FAILURE,DELAY" + original
-        return f"{mail}\r\n".encode(), f"{rcpt}\r\n".encode(), b"DATA\r\n"
+        return mail + "\r\n", rcpt + "\r\n", "DATA\r\n"
 
     def _admit(self, envelope: Envelope, gate: Gate, flight: Flight) -> TransactionFacts | None:
         """Ask and note what must be right before MAIL is written; facts when it may not be."""
@@ -303,9 +307,9 @@ class Session:
             stopped = await self._clean() or self._admit(envelope, errand.gate, errand.flight)
             if stopped is not None:
                 return stopped
-            if not self.capabilities.pipelining:
+            if not self._pipelines:
                 return await self._one_by_one(envelope)
-            self._wire.write(b"".join(self._lines(envelope)))
+            self._wire.write("".join(self._lines(envelope)).encode())
         elif self._dropped:
             # By what became of the mail before; of this one no content was sent.
             return TransactionFacts(Phase.MAIL, cut=True)
@@ -313,7 +317,7 @@ class Session:
 
     async def _one_by_one(self, envelope: Envelope) -> TransactionFacts | None:
         for line, (phase, wait_s, wanted) in zip(self._lines(envelope), self._steps, strict=True):
-            refused = await self._command(phase, line, wait_s, wanted=wanted)
+            refused = await self._command(phase, line.encode(), wait_s, wanted=wanted)
             if refused is not None:
                 return refused
         return None
@@ -339,8 +343,8 @@ class Session:
             facts = self._seen(phase, reply, owed=owed)
             if refused is not None:
                 # Judged like one more refused RCPT: whatever else it is drops the connection.
-                if judge(replace(facts, phase=Phase.RCPT)).drop:
-                    return replace(refused, odd=True)
+                if judge(facts._replace(phase=Phase.RCPT)).drop:
+                    return refused._replace(odd=True)
             elif not _is_wanted(facts, wanted):
                 refused = facts
                 if judge(facts).drop:
@@ -390,7 +394,7 @@ class Session:
     async def _dot(self, errand: _Errand, last: bytes | memoryview) -> TransactionFacts:
         """Send the last block with the dot, and what rides behind it, in one write."""
         envelope, flight = errand.envelope, errand.flight
-        follower = errand.behind() if errand.behind and self.capabilities.pipelining else None
+        follower = errand.behind() if errand.behind and self._pipelines else None
         if not errand.lease_ok():
             return TransactionFacts(Phase.BODY, shut="lease")
         try:
@@ -431,7 +435,7 @@ class Session:
             return b""
         flight.started(envelope.delivery, token=envelope.token)
         self._riding = envelope
-        return b"".join(self._lines(envelope))
+        return "".join(self._lines(envelope)).encode()
 
 
 def _is_wanted(seen: Reply | TransactionFacts, wanted: int) -> bool:
@@ -463,13 +467,17 @@ def _unlogged(phase: Phase, error: OSError) -> TransactionFacts:
 
 
 def _note(
-    flight: Flight, envelope: Envelope, facts: TransactionFacts, *, wait: bool = False
+    flight: Flight,
+    envelope: Envelope,
+    facts: TransactionFacts,
+    outcome: Outcome,
+    *,
+    wait: bool = False,
 ) -> None:
     """Close the delivery's entry in the flight log, unless nobody knows how it ended.
 
     With another mail riding it may ``wait`` for that one's dot, which is written next.
     """
-    outcome = judge(facts).outcome
     if outcome is Outcome.UNCERTAIN or facts.phase is Phase.CONNECT:
         return
     if facts.phase is Phase.MAIL and (facts.shut is not None or facts.local):

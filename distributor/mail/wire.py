@@ -186,6 +186,9 @@ class Wire(asyncio.Protocol):
             return
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         for line in lines:
+            if not self._lines and (whole := _read_whole(line)) is not None:
+                self._replies.append(whole)
+                continue
             self._size += len(line) + 1
             self._take(line.removesuffix(b"\r"))
             if self._garbled:
@@ -195,10 +198,6 @@ class Wire(asyncio.Protocol):
         self._wake()
 
     def _take(self, line: bytes) -> None:
-        if not self._lines and (whole := _read_whole(line)) is not None:
-            self._replies.append(whole)
-            self._size = 0
-            return
         match = _REPLY_LINE.fullmatch(line)
         if match is None or (self._lines and self._lines[0][:3] != match[1]):
             self._garble(line)
@@ -224,6 +223,7 @@ class Wire(asyncio.Protocol):
 @lru_cache(maxsize=256)
 def _read_whole(line: bytes) -> Reply | None:
     """Read a reply of one line; None when there is more to it. Servers say much the same again."""
+    line = line.removesuffix(b"\r")
     match = _REPLY_LINE.fullmatch(line)
     if match is None or match[2] == b"-":
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 AT = datetime(2026, 12, 1, 0, 1, tzinfo=UTC)
 SENDER = Sender("Press office", "press@press.example", "officer@press.example")
 ANN = Recipient("ann@paper.example", "Ann Lee", "Ann", "The Paper")
-LONG_NAMED = replace(ANN, name="Maximiliana " * 9 + "Lee", outlet="Die Straßenzeitung " * 9)
+LONG_NAMED = ANN._replace(name="Maximiliana " * 9 + "Lee", outlet="Die Straßenzeitung " * 9)
 
 shown = st.text(
     st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")) | st.sampled_from("=.<b>Fr om"),
@@ -160,7 +159,7 @@ def test_an_ordinary_mail_is_judged_by_comparing_alone(monkeypatch: pytest.Monke
 
     monkeypatch.setattr("distributor.core.final._check_body", slow)
     for name in ("Ann Lee", "", "Doe, Jane", "Zoë", "x=y", ".Dot", "Zoë " * 15):
-        copied(letter, replace(ANN, outlet=name, name=name if len(name) < 20 else "Ann"))
+        copied(letter, ANN._replace(outlet=name, name=name if len(name) < 20 else "Ann"))
 
 
 @given(name=shown, outlet=shown)
@@ -169,7 +168,7 @@ def test_an_ordinary_mail_is_judged_by_comparing_alone(monkeypatch: pytest.Monke
 @example(name="", outlet="<b>")
 @example(name="Dear ", outlet="\N{PILE OF POO}" * 40)
 def test_no_recipient_is_refused_for_what_their_names_look_like(name: str, outlet: str) -> None:
-    recipient = replace(ANN, name=name, outlet=outlet)
+    recipient = ANN._replace(name=name, outlet=outlet)
     message = a_message()
     data = copied(a_letter(message), recipient)
     names = [line.split(b":")[0].decode() for line in data.split(b"\r\n")[:4]]
@@ -187,7 +186,7 @@ def test_a_value_that_looks_like_what_follows_it_is_told_from_it() -> None:
     message = a_message(b"ann=\r\n", b"ann=\r\n")
     for name in ("ann", "", "ann@paper.example"):
         for outlet in ("ann", ""):
-            assert copied(a_letter(message), replace(ANN, name=name, outlet=outlet))
+            assert copied(a_letter(message), ANN._replace(name=name, outlet=outlet))
 
 
 @pytest.mark.parametrize(
@@ -212,9 +211,9 @@ def test_a_message_that_is_not_fit_is_refused_at_each_copy_and_not_before(
 def test_a_message_whose_values_share_lines_with_it_is_judged_as_a_whole() -> None:
     message = a_message(b"no line end", b"\r\n")
     assert a_frame(message) is None
-    assert b"no line endann@" in copied(a_letter(message), replace(ANN, outlet="ann@"))
+    assert b"no line endann@" in copied(a_letter(message), ANN._replace(outlet="ann@"))
     with pytest.raises(MessageError, match="longer"):
-        copied(a_letter(message), replace(ANN, outlet="x" * 70))
+        copied(a_letter(message), ANN._replace(outlet="x" * 70))
 
 
 def test_the_form_of_every_personal_header_is_judged_in_the_final_bytes() -> None:

@@ -82,7 +82,7 @@ def test_i9_what_machines_read_says_nothing_of_the_release(letter: Letter) -> No
 )
 def test_a_copy_for_an_impossible_address_does_not_leave(letter: Letter, address: str) -> None:
     with pytest.raises(MessageError):
-        copy(letter, replace(ANN, address=address))
+        copy(letter, ANN._replace(address=address))
 
 
 def test_the_content_keeps_embargo_and_zone_of_its_version() -> None:

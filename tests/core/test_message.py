@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import json
 import re
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from email import message_from_bytes, policy
 from email.header import decode_header, make_header
@@ -120,7 +119,7 @@ def test_a_typical_mail_reads_as_written() -> None:
 def test_slot_values_decode_to_themselves_on_legal_lines(name: str, outlet: str) -> None:
     message = compiled()
     body = checked(
-        message, PERSONAL._replace(recipient=replace(JANE, name=name, outlet=outlet))
+        message, PERSONAL._replace(recipient=JANE._replace(name=name, outlet=outlet))
     ).partition(b"\r\n\r\n")[2]
     lines = body.split(b"\r\n")
     assert all(len(line) <= 76 for line in lines)
@@ -207,7 +206,7 @@ def test_row_1_statement_20_line_ends_are_refused_with_field_and_reason(
         "reply_to": lambda: compiled(sender=Sender("Press", "press@press.example", text)),
     }
     changed = {} if field in attempts else {field: text}
-    merging = PERSONAL._replace(recipient=replace(JANE, **changed))
+    merging = PERSONAL._replace(recipient=JANE._replace(**changed))
     with pytest.raises(MessageError) as refused:
         attempts.get(field, lambda: merge(compiled(), merging))()
     said = str(refused.value)

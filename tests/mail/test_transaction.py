@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import errno
 import os
 import time
@@ -71,7 +70,7 @@ ENVELOPE = Envelope("desk@press.example", "ann@daily.example", MAIL, delivery=7,
 
 
 def an_envelope(**changes: Any) -> Envelope:
-    return dataclasses.replace(ENVELOPE, **changes)
+    return ENVELOPE._replace(**changes)
 
 
 async def a_session(

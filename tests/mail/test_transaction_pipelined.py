@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import errno
 import os
 from dataclasses import dataclass, field
@@ -638,4 +637,4 @@ def test_the_comparison_finds_a_mail_sent_twice_and_one_that_is_not_there() -> N
             _compare_one(ACCEPTED, accepted, said, "SBA")
     with pytest.raises(AssertionError):
         _compare_one(NOT_SENT, TransactionFacts(Phase.MAIL, cut=True), [b"250 ok"], "SA")
-    assert dataclasses.replace(accepted, code=None).code is None
+    assert accepted._replace(code=None).code is None
