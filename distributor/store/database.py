@@ -216,6 +216,16 @@ def migrations() -> Config:
     return config
 
 
+def attempt(tx: Connection, work: Callable[[], bool]) -> bool:
+    """Do ``work`` within a transaction, and undo it when it says False; gives what it said."""
+    savepoint = tx.begin_nested()
+    if work():
+        savepoint.commit()
+        return True
+    savepoint.rollback()
+    return False
+
+
 def database_now(tx: Connection, now: datetime) -> datetime:
     """The instant leases are counted in.
 

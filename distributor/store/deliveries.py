@@ -31,6 +31,7 @@ from sqlalchemy import (
 
 from distributor.core.model import Delivery, Outcome, Recipient
 from distributor.core.states import BatchState, DeliveryState, check_move
+from distributor.store.database import attempt
 from distributor.store.given import ROWS, document, gathered, given, instant, read_gathered
 from distributor.store.schema import attempts, batches, deliveries, exclusions, suppressions
 from distributor.store.types import Instant
@@ -314,13 +315,10 @@ def record(tx: Connection, results: Sequence[Result]) -> int:
     ordered = sorted(results, key=attrgetter("delivery_id"))
     rows = [_told(result) for result in ordered]
     told = {ROWS: document(rows)}
-    attempt = tx.begin_nested()
-    if tx.execute(_settling(dialect), told).rowcount == len(rows):
-        attempt.commit()
+    if attempt(tx, lambda: tx.execute(_settling(dialect), told).rowcount == len(rows)):
         tx.execute(_trying(dialect), told | {"late": False})
         return 0
     # Some are no longer ours: once more, and this time asking which.
-    attempt.rollback()
     settled = tx.execute(_settling(dialect).returning(deliveries.c.id), told)
     ours = set(settled.scalars())
     late = [result for result in ordered if result.delivery_id not in ours]
