@@ -29,8 +29,17 @@ from distributor.core.policy import SendingPolicy
 from distributor.core.states import DeliveryState, VersionState, WaveState
 from distributor.reconcile import Reconcile
 from distributor.stages import preparing
-from distributor.store import batches, contacts, deliveries, lists, releases, waves, workers
-from distributor.store.deliveries import Result
+from distributor.store import (
+    batches,
+    contacts,
+    deliveries,
+    lists,
+    releases,
+    results,
+    waves,
+    workers,
+)
+from distributor.store.results import Result
 from distributor.store.schema import deliveries as delivery_rows
 from distributor.store.schema import exclusions as exclusion_rows
 from distributor.store.waves import Order
@@ -255,9 +264,9 @@ def nobody_to_ask(database: Database) -> Reconcile:
     return Reconcile(database, (), POLICY, relays=("main",))
 
 
-def recorded(database: Database, *results: Result) -> int:
+def recorded(database: Database, *told: Result) -> int:
     """Write results; gives how many came late."""
-    return database.write(lambda tx: deliveries.record(tx, results)).result()
+    return database.write(lambda tx: results.record(tx, told)).result()
 
 
 def counts(database: Database, wave: Wave) -> dict[str, int]:

@@ -25,11 +25,12 @@ from distributor.store import (
     batches,
     deliveries,
     recovery,
+    results,
     suppressions,
     waves,
     workers,
 )
-from distributor.store.deliveries import Result
+from distributor.store.results import Result
 from distributor.store.suppressions import NewSuppression, SuppressionReason
 from distributor.store.waves import DESK, Order
 
@@ -245,7 +246,7 @@ def _settle(
     held = recovery.lock_claims(tx, other.id)
     rows = recovery.stranded(tx, held)
     told = [(row, flight.facts(row.delivery_id, token=row.token)) for row in rows]
-    deliveries.record(tx, [_result(policy, other, row, facts, now) for row, facts in told])
+    results.record(tx, [_result(policy, other, row, facts, now) for row, facts in told])
     on_the_way = [
         row.delivery_id
         for row, facts in told
@@ -304,7 +305,7 @@ def _doubt(
     def work(tx: Connection) -> int:
         held = recovery.lock_claims(tx, other.id, lapsed_by=lapsed_by)
         rows = recovery.stranded(tx, held)
-        deliveries.record(tx, [_lost(other, row, now) for row in rows])
+        results.record(tx, [_lost(other, row, now) for row in rows])
         batches.release_claims(tx, held, Order(DESK, now))
         if over and not batches.claims_of(tx, other.id):
             workers.end(tx, other.id, now)

@@ -1,25 +1,14 @@
-"""Deliveries: sealing them in, marking for the wire, recording what came of it.
-
-Results are written only where the row still holds the worker's token; what comes too late goes
-to the attempts, and may still settle an uncertain row as accepted (design section 6).
-"""
+"""Deliveries: sealing them in, marking them for the wire, and putting back what never left."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Insert,
-    Integer,
     Select,
-    String,
-    Text,
     Update,
     bindparam,
     exists,
@@ -29,11 +18,10 @@ from sqlalchemy import (
     update,
 )
 
-from distributor.core.model import Delivery, Outcome, Recipient
+from distributor.core.model import Delivery, Recipient
 from distributor.core.states import BatchState, DeliveryState, check_move
-from distributor.store.database import attempt
-from distributor.store.given import ROWS, document, gathered, given, instant, read_gathered
-from distributor.store.schema import attempts, batches, deliveries, exclusions, suppressions
+from distributor.store.given import gathered, read_gathered
+from distributor.store.schema import batches, deliveries, exclusions, suppressions
 from distributor.store.types import Instant
 
 if TYPE_CHECKING:
@@ -43,24 +31,6 @@ if TYPE_CHECKING:
 
     from distributor.core.audience import Candidate, Exclusion
     from distributor.core.model import Claim, Wave
-
-
-class Result(NamedTuple):
-    """What one SMTP transaction came to, and the state its row takes."""
-
-    delivery_id: int
-    token: int
-    worker: str
-    started_at: datetime
-    ended_at: datetime
-    outcome: Outcome
-    state: DeliveryState
-    phase: str
-    code: int | None = None
-    enhanced: str | None = None
-    reply: str | None = None
-    relay: str | None = None
-    due_at: datetime | None = None
 
 
 # --- sealing -----------------------------------------------------------------------------------
@@ -283,126 +253,6 @@ def suppressed_since(tx: Connection, since: datetime) -> frozenset[str]:
         ),
     )
     return frozenset(row.address_key for row in rows)
-
-
-#: One row of the document that results are written from.
-_TOLD: Final = (
-    ("delivery_id", Integer()),
-    ("token", BigInteger()),
-    ("state", deliveries.c.state.type),
-    ("counted", Integer()),
-    ("code", Integer()),
-    ("enhanced", String()),
-    ("reply", Text()),
-    ("relay", String()),
-    ("due_at", Instant()),
-    ("ended_at", Instant()),
-    ("started_at", Instant()),
-    ("worker_id", String()),
-    ("outcome", attempts.c.outcome.type),
-    ("phase", String()),
-)
-
-
-def record(tx: Connection, results: Sequence[Result]) -> int:
-    """Write outcomes and attempts; gives how many results came too late to move their row."""
-    if not results:
-        return 0
-    for state in {result.state for result in results}:
-        check_move(DeliveryState.SENDING, state)
-    dialect = tx.dialect.name
-    # In one order for all, or two workers could wait for each other.
-    ordered = sorted(results, key=attrgetter("delivery_id"))
-    rows = [_told(result) for result in ordered]
-    told = {ROWS: document(rows)}
-    if attempt(tx, lambda: tx.execute(_settling(dialect), told).rowcount == len(rows)):
-        tx.execute(_trying(dialect), told | {"late": False})
-        return 0
-    # Some are no longer ours: once more, and this time asking which.
-    settled = tx.execute(_settling(dialect).returning(deliveries.c.id), told)
-    ours = set(settled.scalars())
-    late = [result for result in ordered if result.delivery_id not in ours]
-    _settle_late(tx, [result for result in late if result.outcome is Outcome.ACCEPTED])
-    for is_late in (False, True):
-        these = [row for row in rows if (row[0] not in ours) is is_late]
-        if these:
-            tx.execute(_trying(dialect), {ROWS: document(these), "late": is_late})
-    return len(late)
-
-
-def _told(result: Result) -> tuple[object, ...]:
-    return (
-        result.delivery_id,
-        result.token,
-        result.state,
-        # What is the relay's fault never counts against the recipient.
-        0 if result.outcome is Outcome.NOT_SENT else 1,
-        result.code,
-        result.enhanced,
-        result.reply,
-        result.relay,
-        instant(result.due_at),
-        instant(result.ended_at),
-        instant(result.started_at),
-        result.worker,
-        result.outcome,
-        result.phase,
-    )
-
-
-@cache
-def _settling(dialect: str) -> Update:
-    """Move the rows that still hold the worker's token."""
-    columns, told = deliveries.c, given(dialect, _TOLD).c
-    return (
-        update(deliveries)
-        .where(
-            columns.id == told.delivery_id,
-            columns.token == told.token,
-            columns.state == DeliveryState.SENDING,
-        )
-        .values(
-            state=told.state,
-            token=None,
-            attempts=columns.attempts + told.counted,
-            code=told.code,
-            enhanced=told.enhanced,
-            reply=told.reply,
-            relay=told.relay,
-            due_at=told.due_at,
-            at=told.ended_at,
-        )
-    )
-
-
-def _settle_late(tx: Connection, results: Sequence[Result]) -> None:
-    """A worker that had lost its claim comes back with a 2xx: the doubt is over."""
-    for result in results:
-        tx.execute(
-            update(deliveries)
-            .where(
-                deliveries.c.id == result.delivery_id,
-                deliveries.c.state == DeliveryState.UNCERTAIN,
-            )
-            .values(
-                state=DeliveryState.ACCEPTED,
-                code=result.code,
-                enhanced=result.enhanced,
-                reply=result.reply,
-                relay=result.relay,
-                at=result.ended_at,
-            ),
-        )
-
-
-@cache
-def _trying(dialect: str) -> Insert:
-    """Add an attempt for each row of the document."""
-    told = given(dialect, _TOLD).c
-    written = [column.name for column in attempts.c if column.name not in {"id", "late"}]
-    late = bindparam("late", type_=Boolean())
-    rows = select(*(told[name] for name in written), late)
-    return insert(attempts).from_select([*written, "late"], rows)
 
 
 def unmark(

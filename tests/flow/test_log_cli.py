@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from distributor.core.contact import NewContact
     from distributor.core.model import Wave
     from distributor.store.database import Database
-    from distributor.store.deliveries import Result
+    from distributor.store.results import Result
 
 RUBBISH = "5.7.1 <\x1b[31mno\x1b[0m> [bold]blocked[/bold] \r\n250 2.0.0 forged\x00 " + "x" * 5000
 PEOPLE = [

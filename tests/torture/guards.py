@@ -18,7 +18,7 @@ from distributor.core import letter, message, outcome
 from distributor.core.model import Outcome
 from distributor.core.states import DeliveryState
 from distributor.mail import flightlog, transaction
-from distributor.store import batches, deliveries, schema
+from distributor.store import batches, results, schema
 from tests.torture.virtual import patched
 
 if TYPE_CHECKING:
@@ -132,21 +132,21 @@ def _unconditional_claim() -> list[tuple[Any, str, Any]]:
 
 def _any_token() -> list[tuple[Any, str, Any]]:
     """Whoever comes back last has the word, whosever the row is by now."""
-    record = _found(deliveries, "record", "tx", "results")
+    record = _found(results, "record", "tx", "told")
 
-    def recorded(tx: Any, results: Any, *args: Any, **more: Any) -> Any:
+    def recorded(tx: Any, told: Any, *args: Any, **more: Any) -> Any:
         table = schema.deliveries
-        ids = [result.delivery_id for result in results]
+        ids = [result.delivery_id for result in told]
         rows = tx.execute(
             select(table.c.id, table.c.token).where(
                 table.c.id.in_(ids), table.c.state == DeliveryState.SENDING
             )
         )
         now = {row.id: row.token for row in rows}
-        ours = [_changed(one, token=now.get(one.delivery_id, one.token)) for one in results]
+        ours = [_changed(one, token=now.get(one.delivery_id, one.token)) for one in told]
         return record(tx, ours, *args, **more)
 
-    return everywhere(deliveries, "record", recorded)
+    return everywhere(results, "record", recorded)
 
 
 # --- what is known ----------------------------------------------------------------------------

@@ -185,14 +185,18 @@ class Couriers:
     async def _carry_on(self, session: Session, number: int) -> int:
         """Carry while the connection stands and is wanted; gives how many mails it took."""
         carried = setbacks = 0
-        idle_since_s = noop_at_s = self._clock.monotonic()
+        #: When this connection was found idle, and last shown to be alive; None: it has carried.
+        idle_since_s: float | None = None
+        noop_at_s = 0.0
         hand = Hand()
         while session.alive or hand.load is not None:
             load = hand.take() or await self._next_load(session)
-            now_s = self._clock.monotonic()
             if load is None:
                 if number >= self.relay.connections:
                     break
+                now_s = self._clock.monotonic()
+                if idle_since_s is None:
+                    idle_since_s = noop_at_s = now_s
                 if not self._claims.any and now_s >= self._call.warm_until_s:
                     if now_s - idle_since_s >= IDLE_S:
                         self._call.wanted.clear()
@@ -209,7 +213,7 @@ class Couriers:
                 await asyncio.sleep(
                     min(_FIRST_PAUSE_S * 2 ** min(setbacks - 1, 5), _LONGEST_PAUSE_S)
                 )
-            idle_since_s = noop_at_s = self._clock.monotonic()
+            idle_since_s = None
         return carried
 
     async def _next_load(self, session: Session) -> Load | None:

@@ -28,8 +28,8 @@ from distributor.core.retry import outcome_state
 from distributor.core.states import DeliveryState, HoldReason
 from distributor.errors import StoreError
 from distributor.stages.dispatch.claims import commit
-from distributor.store import deliveries, waves
-from distributor.store.deliveries import Result
+from distributor.store import deliveries, results, waves
+from distributor.store.results import Result
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -84,15 +84,10 @@ class Return:
 
 
 def _was_cut_off(facts: TransactionFacts, judgement: Judgement) -> bool:
-    """Whether a mail failed on its way to the dot by nobody's decision."""
+    """Whether a mail that was not sent failed on its way to the dot by nobody's decision."""
     begun = facts.phase not in {Phase.CONNECT, Phase.MAIL}
     ours = facts.shut is not None or facts.local
-    return (
-        begun
-        and not ours
-        and judgement.outcome is Outcome.NOT_SENT
-        and judgement.blame is Blame.NONE
-    )
+    return begun and not ours and judgement.blame is Blame.NONE
 
 
 def result_of(back: Return, *, worker: str, relay: str, policy: SendingPolicy) -> Result:
@@ -169,7 +164,7 @@ class Recorder:
         """Keep one return for writing. Whoever brings it has asked for room before its MAIL."""
         judgement = judge(facts)
         put_off = False
-        if _was_cut_off(facts, judgement):
+        if judgement.outcome is Outcome.NOT_SENT and _was_cut_off(facts, judgement):
             holding.cut_off[delivery.id] += 1
             put_off = holding.cut_off[delivery.id] >= CUT_OFF_LIMIT
         self._returns.append(Return(holding, delivery, began, ended, facts, judgement, put_off))
@@ -227,11 +222,11 @@ class Recorder:
 
     def _write(self, tx: Connection, group: list[Return]) -> int:
         on_wire = [back for back in group if back.reached_wire]
-        results = [
+        told = [
             result_of(back, worker=self._worker, relay=self._relay, policy=self._policy)
             for back in on_wire
         ]
-        late = deliveries.record(tx, results)
+        late = results.record(tx, told)
         for back in group:
             if not back.reached_wire:
                 deliveries.unmark(
