@@ -60,6 +60,7 @@ class Result(NamedTuple):
 _TOLD: Final = (
     ("delivery_id", Integer()),
     ("reply", Text()),
+    ("due_at", Instant()),
     ("ended_at", Instant()),
     ("started_at", Instant()),
 )
@@ -74,7 +75,6 @@ class _Alike(NamedTuple):
     code: int | None
     enhanced: str | None
     relay: str | None
-    due_at: datetime | None
     worker_id: str
     outcome: Outcome
     phase: str
@@ -89,7 +89,6 @@ def _alike(result: Result) -> _Alike:
         result.code,
         result.enhanced,
         result.relay,
-        result.due_at,
         result.worker,
         result.outcome,
         result.phase,
@@ -128,8 +127,13 @@ def _record_alike(tx: Connection, alike: _Alike, results: Sequence[Result]) -> i
 
 
 def _told(result: Result) -> tuple[object, ...]:
-    ended, started = instant(result.ended_at), instant(result.started_at)
-    return result.delivery_id, result.reply, ended, started
+    return (
+        result.delivery_id,
+        result.reply,
+        instant(result.due_at),
+        instant(result.ended_at),
+        instant(result.started_at),
+    )
 
 
 def _told_name(name: str) -> str:
@@ -145,7 +149,7 @@ def _same(name: str, column: Column[Any]) -> BindParameter[Any]:
 def _settling(dialect: str) -> Update:
     """Move the rows that still hold the worker's token."""
     columns, told = deliveries.c, given(dialect, _TOLD).c
-    alike = ("state", "code", "enhanced", "relay", "due_at")
+    alike = ("state", "code", "enhanced", "relay")
     return (
         update(deliveries)
         .where(
@@ -159,6 +163,7 @@ def _settling(dialect: str) -> Update:
                 columns.token: None,
                 columns.attempts: columns.attempts + _same("counted", columns.attempts),
                 columns.reply: told.reply,
+                columns.due_at: told.due_at,
                 columns.at: told.ended_at,
             }
         )

@@ -6,13 +6,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from distributor.core.address import Address
 from distributor.core.model import Outcome
 from distributor.core.states import DeliveryState
 from distributor.errors import IllegalMove
 from distributor.store import batches, deliveries, settling, suppressions
+from distributor.store.results import record
 from distributor.store.schema import attempts
 from distributor.store.schema import deliveries as rows
 from tests.builders import (
@@ -34,7 +35,7 @@ from tests.builders import (
 if TYPE_CHECKING:
     from typing import Any
 
-    from sqlalchemy import Row
+    from sqlalchemy import Connection, Row
 
     from distributor.core.model import Claim, Delivery, Wave
     from distributor.store.database import Database
@@ -103,6 +104,27 @@ def test_results_of_many_kinds_are_written_in_one_go(database: Database) -> None
     assert late == 0
     assert counts(database, wave) == {"accepted": 1, "deferred": 1}
     assert recorded(database) == 0
+
+
+def test_deferrals_due_at_different_times_are_written_together(database: Database) -> None:
+    wave, claim, going = on_the_way(database, 20)
+    due = {one.id: NOON + timedelta(minutes=5, seconds=at) for at, one in enumerate(going)}
+    results = [
+        a_result(key, claim.token, Outcome.DEFERRED, code=451, reply=f"later {key}", due_at=at)
+        for key, at in due.items()
+    ]
+    said: list[str] = []
+
+    def work(tx: Connection) -> int:
+        event.listen(tx, "before_cursor_execute", lambda *seen: said.append(seen[2]))
+        return record(tx, results)
+
+    assert database.write(work).result() == 0
+    assert {key: row_of(database, key).due_at for key in due} == due
+    assert {row_of(database, key).reply for key in due} == {f"later {key}" for key in due}
+    assert counts(database, wave)["deferred"] == len(due)
+    assert sum("UPDATE deliveries" in statement for statement in said) == 1
+    assert sum("INSERT INTO attempts" in statement for statement in said) == 1
 
 
 def test_the_token_decides(database: Database) -> None:
