@@ -16,6 +16,7 @@ import os
 import selectors
 import sys
 import threading
+import time
 from collections import deque
 from concurrent.futures import thread as pool_threads
 from contextvars import ContextVar
@@ -75,11 +76,14 @@ class _Patient(selectors.DefaultSelector):
         events = self._moving(0)
         if events or (timeout is not None and timeout <= 0):
             return events
-        waited_s = 0.0
+        until = time.monotonic() + _STUCK_S
         while self._loop.pending.any and not events:
             events = self._moving(0.01)
-            waited_s += 0.01
-            if waited_s > _STUCK_S:
+            if not events:
+                # The frozen may have been spoken to: then the wait above was none, and the thread
+                # that is waited for needs the processor.
+                time.sleep(0.001)
+            if time.monotonic() > until:
                 raise Deadlock("a thread does not come back")
         if events:
             return events
