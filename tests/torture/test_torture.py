@@ -23,7 +23,7 @@ NEEDS_IT = {
     "gate at MAIL": (1, 3),
     "gate after 354": (4, 5),
     "conditional claim": (1, 2, 4),
-    "token": (2, 3),
+    "token": (25, 32, 53, 25, 32, 53),
     "flight log": (1, 2),
 }
 
