@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from distributor.core.model import WaveKind
 
@@ -26,8 +26,7 @@ class ExclusionReason(StrEnum):
     ALREADY_SENT = "already sent"
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A contact on one of a wave's lists, with what the rules ask about it.
 
     ``suppression`` is the standing order's reason; ``excluded_by`` the name of a list the wave
@@ -83,10 +82,10 @@ class AudienceHash:
         """Start with nobody."""
         self._sum = 0
 
-    def add(self, address_key: str) -> None:
-        """Count one recipient in."""
-        digest = hashlib.sha256(address_key.encode()).digest()
-        self._sum = (self._sum + int.from_bytes(digest)) % (1 << 256)
+    def add(self, *address_keys: str) -> None:
+        """Count recipients in."""
+        digests = (hashlib.sha256(key.encode()).digest() for key in address_keys)
+        self._sum = (self._sum + sum(map(int.from_bytes, digests))) % (1 << 256)
 
     def hexdigest(self) -> str:
         """64 hexadecimal digits."""

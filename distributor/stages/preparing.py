@@ -24,6 +24,7 @@ from distributor.store.waves import DESK, Order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from concurrent.futures import Future
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -88,8 +89,14 @@ def prepare(
             entries = _Chunk(wave, compiled_id, worker, policy.batch_size, now)
             # Closed before its snapshot is, also when the wave is lost half-way.
             with closing(stream):
+                written: Future[None] | None = None
                 for chunk in _chunks(stream):
-                    database.write(lambda tx, c=chunk: entries.store(tx, c, tally)).result()
+                    # One chunk is read while the one before it is written, and no further ahead.
+                    if written is not None:
+                        written.result()
+                    written = database.write(lambda tx, c=chunk: entries.store(tx, c, tally))
+                if written is not None:
+                    written.result()
         database.write(lambda tx: _seal(tx, wave, tally, worker, now)).result()
     except Lost:
         log.info("Preparing given up", action="preparing_given_up", wave=wave.id)
@@ -136,8 +143,9 @@ class _Chunk:
             -(-len(recipients) // size),
             self.wave.send_at,
         )
+        references = _references(len(recipients))
         entries = [
-            deliveries.Entry(item, batch_ids[at // size], secrets.token_hex(_REFERENCE_OCTETS))
+            deliveries.Entry(item, batch_ids[at // size], references[at])
             for at, item in enumerate(recipients)
         ]
         deliveries.add_recipients(
@@ -150,8 +158,14 @@ class _Chunk:
         deliveries.add_exclusions(tx, self.wave.id, excluded)
         tally.recipients += len(recipients)
         tally.exclusions += len(excluded)
-        for item in recipients:
-            tally.hash.add(item.address_key)
+        tally.hash.add(*(item.address_key for item in recipients))
+
+
+def _references(count: int) -> list[str]:
+    """So many opaque references: random, and drawn from the system at once."""
+    width = 2 * _REFERENCE_OCTETS
+    signs = secrets.token_hex(_REFERENCE_OCTETS * count)
+    return [signs[at : at + width] for at in range(0, len(signs), width)]
 
 
 def _seal(tx: Connection, wave: Wave, tally: _Tally, worker: str, now: datetime) -> None:

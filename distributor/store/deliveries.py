@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import (
+    Insert,
     Select,
     Update,
     bindparam,
@@ -20,7 +20,7 @@ from sqlalchemy import (
 
 from distributor.core.model import Delivery, Recipient
 from distributor.core.states import BatchState, DeliveryState, check_move
-from distributor.store.given import gathered, read_gathered
+from distributor.store.given import ROWS, document, gathered, given, read_gathered
 from distributor.store.schema import batches, deliveries, exclusions, suppressions
 from distributor.store.types import Instant
 
@@ -47,13 +47,27 @@ def add_batches(tx: Connection, wave_id: int, count: int, due_at: datetime) -> l
     return list(made.scalars())
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A recipient about to be sealed in: the batch and the opaque reference it gets."""
 
     candidate: Candidate
     batch_id: int
     reference: str
+
+
+#: What differs between the recipients of a wave: a row of the document they are sealed in from.
+_ENTRIES: Final = (
+    "contact_id",
+    "batch_id",
+    "reference",
+    "address_key",
+    "address",
+    "name",
+    "given_name",
+    "outlet",
+)
+#: What they have in common: the parameters of the statement.
+_COMMON: Final = ("wave_id", "version_id", "compiled_id", "state", "attempts", "crashes", "at")
 
 
 def add_recipients(
@@ -67,29 +81,30 @@ def add_recipients(
     """Store one queued delivery for each entry, its slot values frozen (I6)."""
     if not entries:
         return
-    tx.execute(
-        insert(deliveries),
-        [
-            {
-                "wave_id": wave.id,
-                "version_id": wave.version_id,
-                "batch_id": entry.batch_id,
-                "compiled_id": compiled_id,
-                "contact_id": entry.candidate.contact_id,
-                "reference": entry.reference,
-                "address": entry.candidate.recipient.address,
-                "address_key": entry.candidate.address_key,
-                "name": entry.candidate.recipient.name,
-                "given_name": entry.candidate.recipient.given_name,
-                "outlet": entry.candidate.recipient.outlet,
-                "state": DeliveryState.QUEUED,
-                "attempts": 0,
-                "crashes": 0,
-                "at": now,
-            }
-            for entry in entries
-        ],
-    )
+    common = (wave.id, wave.version_id, compiled_id, DeliveryState.QUEUED, 0, 0, now)
+    rows = [
+        (
+            entry.candidate.contact_id,
+            entry.batch_id,
+            entry.reference,
+            entry.candidate.address_key,
+            *entry.candidate.recipient,
+        )
+        for entry in entries
+    ]
+    values: dict[str, object] = {
+        f"all_{name}": it for name, it in zip(_COMMON, common, strict=True)
+    }
+    tx.execute(_sealing(tx.dialect.name), values | {ROWS: document(rows)})
+
+
+@cache
+def _sealing(dialect: str) -> Insert:
+    columns = deliveries.c
+    told = given(dialect, [(name, columns[name].type) for name in _ENTRIES])
+    common = (bindparam(f"all_{name}", type_=columns[name].type) for name in _COMMON)
+    rows = select(*(told.c[name] for name in _ENTRIES), *common)
+    return insert(deliveries).from_select([*_ENTRIES, *_COMMON], rows)
 
 
 def add_exclusions(tx: Connection, wave_id: int, excluded: Sequence[Exclusion]) -> None:

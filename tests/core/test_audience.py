@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -46,15 +45,15 @@ def test_a_candidate_is_left_out_for_the_first_reason_that_applies(
     reason: ExclusionReason | None,
     evidence: str | None,
 ) -> None:
-    answer = exclusion(replace(ANN, **facts), kind)
+    answer = exclusion(ANN._replace(**facts), kind)
     assert (answer.reason if answer else None) == reason
     assert (answer.evidence if answer else None) == evidence
 
 
 def test_an_objection_beats_every_list_and_every_kind() -> None:
     for kind, terms, left_out in product(WaveKind, (True, False), (None, "Trade")):
-        candidate = replace(
-            ANN, suppression="objection", accepted_terms=terms, excluded_by=left_out
+        candidate = ANN._replace(
+            suppression="objection", accepted_terms=terms, excluded_by=left_out
         )
         answer = exclusion(candidate, kind)
         assert answer is not None
@@ -63,7 +62,7 @@ def test_an_objection_beats_every_list_and_every_kind() -> None:
 
 def test_i10_an_advance_copy_goes_only_to_who_accepted_terms() -> None:
     assert exclusion(ANN, WaveKind.ADVANCE) is not None
-    assert exclusion(replace(ANN, accepted_terms=True), WaveKind.ADVANCE) is None
+    assert exclusion(ANN._replace(accepted_terms=True), WaveKind.ADVANCE) is None
 
 
 def hashed(keys: list[str]) -> str:
