@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from distributor.intake.table import ContactTable, Row
     from distributor.store.contacts import Contact
     from distributor.store.database import Database
-    from distributor.store.lists import ContactList
     from distributor.store.suppressions import Suppression
 
 #: Rows written in one transaction: no import may hold up the recording of a running wave.
@@ -256,9 +255,9 @@ class _Writing:
             name = clean(self.order.list_name)
             subject = f"list {name}"
             if target is None:
-                target = lists.create(tx, name, now=self.now)
+                target = lists.create(tx, name, now=self.now).id
                 audit.record(tx, audit.Entry(self.now, self.by, "created", subject))
-            lists.add_members(tx, target.id, ids, now=self.now)
+            lists.add_members(tx, target, ids, now=self.now)
         facts = {
             "source": self.order.source,
             "lines": [self.rows[0].line, self.rows[-1].line],
@@ -277,14 +276,17 @@ def _foresee(
     rows: Sequence[Row],
     *,
     now: datetime,
-) -> tuple[_Part, contacts.Plan, ContactList | None]:
-    """What importing these rows comes to: asked by the dry run and by the real one."""
+) -> tuple[_Part, contacts.Plan, int | None]:
+    """What importing these rows comes to, the plan, and the list's key when there is one.
+
+    Asked by the dry run and by the real one.
+    """
     plan = contacts.plan(tx, [row.contact for row in rows])
-    target = None if order.list_name is None else lists.named(tx, order.list_name)
+    target = None if order.list_name is None else lists.id_of(tx, order.list_name)
     known_ids = [one.id for one, _ in plan.changed] + [one.id for one in plan.unchanged]
     joined = 0
     if order.list_name is not None:
-        missing = known_ids if target is None else lists.missing(tx, target.id, known_ids)
+        missing = known_ids if target is None else lists.missing(tx, target, known_ids)
         joined = len(plan.added) + len(missing)
     keys = [row.contact.address.key for row in rows]
     part = _Part(

@@ -43,6 +43,11 @@ def named(tx: Connection, name: str) -> ContactList | None:
     return None if row is None else ContactList(*row)
 
 
+def id_of(tx: Connection, name: str) -> int | None:
+    """The key of the list of that name, without counting its members; None if there is none."""
+    return tx.execute(select(lists.c.id).where(lists.c.key == name_key(name))).scalar_one_or_none()
+
+
 def get(tx: Connection, name: str) -> ContactList:
     """The list of that name.
 
@@ -87,12 +92,16 @@ def remove(tx: Connection, list_id: int) -> None:
 
 def missing(tx: Connection, list_id: int, contact_ids: Iterable[int]) -> list[int]:
     """Those of the contacts that are not on the list, in their order."""
-    on_list = set(
-        tx.execute(
-            select(list_members.c.contact_id).where(list_members.c.list_id == list_id),
-        ).scalars(),
-    )
-    return [id_ for id_ in contact_ids if id_ not in on_list]
+    asked = list(contact_ids)
+    on_list: set[int] = set()
+    for start in range(0, len(asked), _CHUNK):
+        # The members named, never the list: it may be of a million.
+        found = select(list_members.c.contact_id).where(
+            list_members.c.list_id == list_id,
+            list_members.c.contact_id.in_(asked[start : start + _CHUNK]),
+        )
+        on_list.update(tx.execute(found).scalars())
+    return [id_ for id_ in asked if id_ not in on_list]
 
 
 def add_members(

@@ -87,7 +87,7 @@ def test_members_come_and_go_and_are_counted_once(database: Database) -> None:
     assert gone.result() == 1_200
     with database.read() as tx:
         assert lists.get(tx, "health").members == 300
-        assert lists.missing(tx, health.id, ids[:2]) == ids[:2]
+        assert lists.missing(tx, health.id, reversed(ids)) == ids[1_199::-1]
 
 
 def test_a_deleted_list_leaves_its_contacts(database: Database) -> None:
@@ -107,4 +107,6 @@ def test_a_renamed_list_keeps_its_members(database: Database) -> None:
     database.write(lambda tx: lists.rename(tx, health.id, "NHS")).result()
     with database.read() as tx:
         assert lists.get(tx, "nhs").members == 2
+        assert lists.id_of(tx, "NHS ") == health.id
+        assert lists.id_of(tx, "Health") is None
         assert lists.named(tx, "Health") is None
