@@ -37,8 +37,9 @@ log = structlog.get_logger(__name__)
 
 #: Candidates a transaction: keeps every write lock well under half a second.
 CHUNK = 5_000
-#: Octets of randomness in a delivery's opaque reference.
+#: Octets of randomness in a delivery's opaque reference, behind those it shares with its chunk.
 _REFERENCE_OCTETS = 12
+_SHARED_OCTETS = 4
 
 
 class Lost(Exception):
@@ -162,10 +163,14 @@ class _Chunk:
 
 
 def _references(count: int) -> list[str]:
-    """So many opaque references: random, and drawn from the system at once."""
+    """So many opaque references: random, and drawn from the system at once.
+
+    Those of one chunk begin alike: their index takes them in one place.
+    """
     width = 2 * _REFERENCE_OCTETS
+    shared = secrets.token_hex(_SHARED_OCTETS)
     signs = secrets.token_hex(_REFERENCE_OCTETS * count)
-    return [signs[at : at + width] for at in range(0, len(signs), width)]
+    return [shared + signs[at : at + width] for at in range(0, len(signs), width)]
 
 
 def _seal(tx: Connection, wave: Wave, tally: _Tally, worker: str, now: datetime) -> None:

@@ -40,23 +40,30 @@ def candidates(
     version_id: int,
     now: datetime,
 ) -> Generator[Candidate]:
-    """Every member of the rule's lists once, in the order of their keys, page by page."""
+    """Every member of the rule's lists once, page by page in the order of their addresses.
+
+    In that order the deliveries' index by address grows at its end while they are stored, and is
+    touched in one place while a batch is sent: in any other, each row of a million is a page of
+    its own to be read, changed and written twice.
+    """
     query = _page(tx.dialect.name)
     asked = {
         "lists": [*rule.lists],
         "exclude": [*rule.exclude],
         "version": version_id,
         "now": now,
-        "after": 0,
+        "after": "",
     }
-    while page := sorted(read_gathered(tx, query, asked)):
+    while True:
+        page, asked["after"] = read_gathered(tx, query, asked)
+        if not page:
+            return
         for row in page:
             yield _candidate(row)
-        asked["after"] = page[-1][0]
 
 
 @cache
-def _page(dialect: str) -> Select[str]:
+def _page(dialect: str) -> Select[str, Any]:
     member = exists().where(
         list_members.c.contact_id == contacts.c.id,
         list_members.c.list_id.in_(bindparam("lists", expanding=True)),
@@ -84,8 +91,8 @@ def _page(dialect: str) -> Select[str]:
     return gathered(
         dialect,
         select(
-            contacts.c.id,
             contacts.c.address_key,
+            contacts.c.id,
             func.coalesce(func.nullif(contacts.c.wire_address, ""), contacts.c.address).label(
                 "wire"
             ),
@@ -99,14 +106,14 @@ def _page(dialect: str) -> Select[str]:
         )
         .outerjoin(outlets, outlets.c.id == contacts.c.outlet_id)
         .outerjoin(suppressions, standing)
-        .where(member, contacts.c.id > bindparam("after"))
-        .order_by(contacts.c.id)
+        .where(member, contacts.c.address_key > bindparam("after"))
+        .order_by(contacts.c.address_key)
         .limit(_PAGE_ROWS),
     )
 
 
 def _candidate(row: Sequence[Any]) -> Candidate:
-    key, address_key, address, name, given_name, outlet, *rest = row
+    address_key, key, address, name, given_name, outlet, *rest = row
     suppression, excluded_by, accepted_terms, has_version = rest
     return Candidate(
         contact_id=key,

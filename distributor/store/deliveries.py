@@ -144,7 +144,7 @@ def mark_sending(tx: Connection, claim: Claim, *, limit: int, now: datetime) -> 
     """
     dialect = tx.dialect.name
     asked = {"batch": claim.batch_id, "limit": limit, "now": now}
-    rows = sorted(read_gathered(tx, _next_queued(dialect), asked))
+    rows, _ = read_gathered(tx, _next_queued(dialect), asked)
     stopped = [row[0] for row in rows if row[-1]]
     if stopped:
         _suppress(tx, stopped, now)
@@ -183,7 +183,7 @@ def _instant(text: str) -> datetime:
 
 
 @cache
-def _next_queued(dialect: str) -> Select[str]:
+def _next_queued(dialect: str) -> Select[str, Any]:
     """What a worker must know of the next rows of a batch, and whether each is suppressed."""
     columns = deliveries.c
     return gathered(

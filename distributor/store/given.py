@@ -71,19 +71,28 @@ def instant(at: datetime | None) -> str | None:
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
-def gathered(dialect: str, rows: Select[*tuple[Any, ...]]) -> Select[str]:
-    """One JSON text of all the rows of a query, in its order; an array for each.
+def gathered(dialect: str, rows: Select[*tuple[Any, ...]]) -> Select[str, Any]:
+    """One JSON text of all the rows of a query, an array for each, and their highest first cell.
 
-    Instants come as text, as the database writes them.
+    The highest is so by the order of the database, which its collation may make another than ours:
+    what comes after it is the next page. Instants come as text, as the database writes them.
     """
     table = rows.subquery("gathered")
-    # SQLite takes an aggregate's rows in the order of the query inside, PostgreSQL when told to.
+    highest = func.max(next(iter(table.c)))
     if dialect == "postgresql":
         one = func.jsonb_build_array(*table.c)
-        return select(cast(func.coalesce(func.jsonb_agg(one), cast([], JSONB)), String))
-    return select(func.json_group_array(func.json_array(*table.c), type_=String))
+        whole = cast(func.coalesce(func.jsonb_agg(one), cast([], JSONB)), String)
+    else:
+        whole = func.json_group_array(func.json_array(*table.c), type_=String)
+    return select(whole, highest)
 
 
-def read_gathered(tx: Connection, query: Select[str], values: dict[str, Any]) -> list[Any]:
-    """Run a query of :func:`gathered`; gives a list for each row."""
-    return json.loads(tx.execute(query, values).scalar_one())
+def read_gathered(
+    tx: Connection, query: Select[str, Any], values: dict[str, Any]
+) -> tuple[list[Any], Any]:
+    """Run a query of :func:`gathered`: a list for each row, in the order of their first cells.
+
+    Then the highest of these; None when there is no row.
+    """
+    whole, highest = tx.execute(query, values).one()
+    return sorted(json.loads(whole)), highest

@@ -122,6 +122,30 @@ def test_a_streamed_question_leaves_the_transaction_as_it_was(database: Database
     assert database.write(work).result() == 1
 
 
+def test_an_audience_is_read_whole_whatever_the_database_calls_the_order_of_addresses(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # By octets "b-" < "b." < "ba"; by an English collation punctuation counts last.
+    names = ["ba", "b.c", "b-d", "b_a", "bb", "a", "b.b", "b-a", "é", "z"]
+    addresses = [f"{name}@x.example" for name in names]
+    monkeypatch.setattr(audiences, "_PAGE_ROWS", 2)
+    audiences._page.cache_clear()
+
+    def work(tx: Connection) -> list[str]:
+        if tx.dialect.name == "postgresql":
+            column = "ALTER COLUMN address_key TYPE text"
+            tx.execute(text(f'ALTER TABLE contacts {column} COLLATE "en-x-icu"'))
+        version = a_release(tx)
+        rule = AudienceRule((a_list(tx, "L", addresses),))
+        found = audiences.candidates(tx, rule, version_id=version.id, now=NOON)
+        return [candidate.recipient.address for candidate in found]
+
+    try:
+        assert sorted(database.write(work).result()) == sorted(addresses)
+    finally:
+        audiences._page.cache_clear()
+
+
 # --- SQLite's settings -----------------------------------------------------------------------
 
 
