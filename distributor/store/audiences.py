@@ -9,13 +9,13 @@ from sqlalchemy import Select, and_, bindparam, exists, func, or_, select
 
 from distributor.core.audience import Candidate
 from distributor.core.model import Recipient
-from distributor.core.states import LIVE
 from distributor.store.given import gathered, read_gathered
 from distributor.store.schema import (
     contacts,
     deliveries,
     list_members,
     lists,
+    live_delivery,
     outlets,
     suppressions,
 )
@@ -80,7 +80,7 @@ def _page(dialect: str) -> Select[str, Any]:
     has_version = exists().where(
         deliveries.c.version_id == bindparam("version"),
         deliveries.c.address_key == contacts.c.address_key,
-        deliveries.c.state.in_(LIVE),
+        live_delivery,
     )
     now = bindparam("now", type_=Instant())
     standing = and_(

@@ -146,6 +146,28 @@ def test_an_audience_is_read_whole_whatever_the_database_calls_the_order_of_addr
         audiences._page.cache_clear()
 
 
+def test_who_has_a_version_already_is_asked_of_the_index_of_live_deliveries(
+    database: Database,
+) -> None:
+    asked: list[tuple[str, Any]] = []
+
+    def work(tx: Connection) -> None:
+        rule = AudienceRule((a_list(tx, "L", ["a@x.example"]),))
+        note_statement = event.listens_for(tx, "before_cursor_execute")
+        note_statement(lambda *said: asked.append((said[2], said[3])))
+        list(audiences.candidates(tx, rule, version_id=a_release(tx).id, now=NOON))
+        (question,) = {said: values for said, values in asked if "has_version" in said}.items()
+        if tx.dialect.name == "postgresql":
+            # So few rows are sooner scanned: shown is that the index may answer at all.
+            tx.execute(text("SET LOCAL enable_seqscan = off"))
+        explain = "EXPLAIN" if tx.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
+        plan = tx.exec_driver_sql(f"{explain} {question[0]}", question[1])
+        asked[:] = [("\n".join(str(row) for row in plan), None)]
+
+    database.write(work).result()
+    assert "uq_deliveries_one_live" in asked[0][0]
+
+
 # --- SQLite's settings -----------------------------------------------------------------------
 
 
