@@ -37,9 +37,9 @@ log = structlog.get_logger(__name__)
 
 #: Candidates a transaction: keeps every write lock well under half a second.
 CHUNK = 5_000
-#: Octets of randomness in a delivery's opaque reference, behind those it shares with its chunk.
-_REFERENCE_OCTETS = 12
+#: Octets of a delivery's opaque reference: those it shares with its chunk, then its own.
 _SHARED_OCTETS = 4
+_OWN_OCTETS = 8
 
 
 class Lost(Exception):
@@ -167,9 +167,9 @@ def _references(count: int) -> list[str]:
 
     Those of one chunk begin alike: their index takes them in one place.
     """
-    width = 2 * _REFERENCE_OCTETS
+    width = 2 * _OWN_OCTETS
     shared = secrets.token_hex(_SHARED_OCTETS)
-    signs = secrets.token_hex(_REFERENCE_OCTETS * count)
+    signs = secrets.token_hex(_OWN_OCTETS * count)
     return [shared + signs[at : at + width] for at in range(0, len(signs), width)]
 
 
