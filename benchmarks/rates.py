@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 from benchmarks import job
 from benchmarks.anchor import Load, smtp_source
 from benchmarks.bench import INSTALLED, PEERS, Sample, send_wave
@@ -14,6 +18,8 @@ from benchmarks.servers import far_away, queueing_postfix, tls_in_front, wait_fo
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
     from benchmarks.bench import Bench
     from benchmarks.office import Sending
@@ -66,6 +72,30 @@ def tls(bench: Bench) -> dict[str, Sample]:
             ca_file = str(certificate)
             sending = bench.ours(folder, front, relay__security="tls", relay__ca_file=ca_file)
         return {"ours/sqlite+tls": _sample(sending)}
+
+
+def dkim_rsa(bench: Bench) -> dict[str, Sample]:
+    """On SQLite, each mail signed with RSA of 2048 bits."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return {"ours/sqlite+dkim-rsa": _signed(bench, key)}
+
+
+def dkim_ed25519(bench: Bench) -> dict[str, Sample]:
+    """On SQLite, each mail signed with Ed25519."""
+    return {"ours/sqlite+dkim-ed25519": _signed(bench, Ed25519PrivateKey.generate())}
+
+
+def _signed(bench: Bench, key: RSAPrivateKey | Ed25519PrivateKey) -> Sample:
+    count = bench.sizes.slow
+    with bench.folder() as folder, smtp_sink(folder) as sink:
+        pem = folder / "dkim.pem"
+        pem.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        pem.chmod(0o600)
+        url = sqlite_copy(bench.cache, folder, count)
+        keys = {"dkim__selector": "bench", "dkim__key_file": str(pem)}
+        sending = send_wave(folder, url, count, relay__port=sink.port, **keys)
+        sink.require(sending.mails)
+    return _sample(sending)
 
 
 def far(bench: Bench) -> dict[str, Sample]:

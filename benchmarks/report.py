@@ -25,6 +25,8 @@ ROWS: Final[Mapping[str, tuple[str, str]]] = {
             "no TLS, its figure is that of the plain sink"
         ),
     ),
+    "ours/sqlite+dkim-rsa": (RATE, "each mail signed with RSA of 2048 bits"),
+    "ours/sqlite+dkim-ed25519": (RATE, "each mail signed with Ed25519"),
     "ours/sqlite-no-pipelining": (RATE, "to a sink that offers no PIPELINING"),
     "ours/sqlite-20ms": (
         RATE,

@@ -26,6 +26,7 @@ from distributor.installation import Installation
 from distributor.mail.inquiry import Inquiry, Record
 from distributor.mail.relay import Relay, RelayPolicy
 from distributor.mail.relays import Relays
+from distributor.mail.signing import Signing, read_key
 from distributor.mail.transaction import Timeouts
 from distributor.reconcile import Reconcile
 from distributor.review import Review
@@ -152,6 +153,31 @@ def reconcile_of(
     ]
     names = [relay.name for relay in settings.relays]
     return Reconcile(database, inquiries, policy, relays=names)
+
+
+def signing_of(settings: Settings) -> Signing | None:
+    """What mail is signed with; None when no key is configured.
+
+    Raises:
+        ConfigError: A key cannot be used, or its domain is none that may sign for the sender.
+
+    """
+    dkim, sender = settings.dkim, settings.sender.address.rpartition("@")[2].lower()
+    domain = dkim.domain or sender
+    files = ((dkim.selector, dkim.key_file), (dkim.second_selector, dkim.second_key_file))
+    if dkim.key_file is None:
+        return None
+    if f".{sender}".endswith(f".{domain}"):
+        return Signing(
+            [
+                read_key(path, domain=domain, selector=selector)
+                for selector, path in files
+                if path is not None
+            ]
+        )
+    # DMARC (RFC 7489 3.1.1) counts a signature only when its domain fits that of From.
+    msg = f"dkim.domain: {domain} does not fit the sender's domain {sender}: receivers would not "
+    raise ConfigError(msg + "count the signature.", remedy="Leave dkim.domain out.")
 
 
 def share_of(settings: Settings, processes: int, *, index: int = 0) -> Share:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import shutil
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
@@ -16,12 +17,13 @@ from distributor.core.states import DeliveryState, HoldReason, WaveState
 from distributor.core.timing import describe, find_zone
 from distributor.errors import DistributorError
 from distributor.installation import Installation
+from distributor.mail.resolver import text_records
 from distributor.store import relays, waves, workers
 from distributor.store.database import database_now, open_database
 from distributor.store.relays import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -29,10 +31,13 @@ if TYPE_CHECKING:
 
     from distributor.mail.relay import Probe, Relay
     from distributor.mail.relays import Relays
+    from distributor.mail.signing import Signing, SigningKey
     from distributor.settings import Settings
     from distributor.store.database import Database
 
 Verdict = Literal["ok", "warning", "error"]
+#: Gives the TXT records of a name; raises LookupFailed.
+Ask = Callable[[str], Awaitable[list[str]]]
 
 #: As in distributor.desk.waves: a person lifts these only by saying what they waive.
 _WAIVED_BY_NAME = frozenset({HoldReason.LATE, HoldReason.ZONE, HoldReason.RESTORED})
@@ -68,8 +73,17 @@ class _Known:
     reports: dict[str, Report] = field(default_factory=dict[str, Report])
 
 
-async def examine(settings: Settings, every: Relays) -> list[Check]:
-    """Look at everything; a check that fails does not stop the others."""
+async def examine(
+    settings: Settings,
+    every: Relays,
+    signing: Callable[[], Signing | None],
+    *,
+    ask: Ask = text_records,
+) -> list[Check]:
+    """Look at everything; a check that fails does not stop the others.
+
+    ``signing`` reads the keys that mail is signed with; ``ask`` asks the DNS.
+    """
     clock = GuardedClock()
     known = _Known()
     found = [_configuration(settings), _builder()]
@@ -90,6 +104,7 @@ async def examine(settings: Settings, every: Relays) -> list[Check]:
     asked = [_relay(settings, relay, known, clock.now()) for relay in every]
     for checks in await asyncio.gather(*asked):
         found += checks
+    found += await _signatures(signing, ask)
     # A connection given up says goodbye under TLS before it closes; the loop ends with us.
     await asyncio.sleep(_FAREWELL_S)
     return found
@@ -274,6 +289,60 @@ async def _relay(settings: Settings, relay: Relay, known: _Known, now: datetime)
     check = Check(name, verdict, says, remedy, facts)
     tried = _return_path(name, senders, probe.refusals)
     return [check, tried] if tried else [check]
+
+
+# --- signatures ------------------------------------------------------------------------------
+
+
+async def _signatures(signing: Callable[[], Signing | None], ask: Ask) -> list[Check]:
+    """Whether receivers find the keys that mail is signed with."""
+    try:
+        signs = signing()
+    except DistributorError as error:
+        return [_failed("signature", error)]
+    if signs is None:
+        says = "mail leaves unsigned, unless your mail server signs it"
+        return [Check("signature", "ok", says, None, {"signed": False})]
+    return list(await asyncio.gather(*(_key(key, ask) for key in signs.keys)))
+
+
+async def _key(key: SigningKey, ask: Ask) -> Check:
+    """Whether the DNS holds this key's other half (RFC 6376 3.6.1)."""
+    name, signatory = f"signature {key.signatory.selector}", key.signatory
+    facts = {"signed": True, "record": signatory.record, "algorithm": signatory.algorithm}
+    publish = f'Publish in the DNS: {signatory.record}. TXT "{key.record}"'
+    try:
+        records = await ask(signatory.record)
+    except DistributorError as error:
+        return Check(name, "warning", str(error), "Try again later.", facts)
+    found = [_tags(record) for record in records]
+    keys = [tags for tags in found if "p" in tags]
+    facts["published"] = any(tags["p"] == key.public for tags in keys)
+    if not keys:
+        says = f"{signatory.record} has no key: every signature fails"
+        return Check(name, "error", says, publish, facts)
+    if not facts["published"]:
+        revoked = all(not tags["p"] for tags in keys)
+        what = "revokes its key" if revoked else "has another key"
+        says = f"{signatory.record} {what}: every signature fails"
+        return Check(name, "error", says, publish, facts)
+    says = f"{signatory.algorithm}; {signatory.record} has its key"
+    if any("y" in tags.get("t", "").split(":") for tags in keys):
+        says += ", but says that it is being tried out (t=y)"
+        return Check(name, "warning", says, "Take t=y out of the record.", facts)
+    if key.is_short:
+        says += ", but it is an RSA key of less than 2048 bits"
+        return Check(name, "warning", says, "Make one of 2048 bits, with a new selector.", facts)
+    return Check(name, "ok", says, None, facts)
+
+
+def _tags(record: str) -> dict[str, str]:
+    """The tags of a key record (RFC 6376 3.2); blanks within a value do not count."""
+    pairs = (part.partition("=") for part in record.split(";"))
+    return {name.strip(): "".join(value.split()) for name, _, value in pairs if name.strip()}
+
+
+# --- mail servers ----------------------------------------------------------------------------
 
 
 def _senders(relay: Relay, sender: str) -> tuple[str, ...]:

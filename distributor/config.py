@@ -381,6 +381,13 @@ def _resolved(settings: Settings, file: _File) -> Settings:
             "ca_file": absolute(relay.ca_file) if relay.ca_file else None,
         }
         relays.append(relay.model_copy(update=changes))
+    dkim = settings.dkim.model_copy(
+        update={
+            key: absolute(path)
+            for key in ("key_file", "second_key_file")
+            if (path := getattr(settings.dkim, key)) is not None
+        }
+    )
     worker, database = settings.worker, settings.database
     worker = worker.model_copy(update={"state_dir": absolute(worker.state_dir)})
     scheme, _, place = database.url.partition(":///")
@@ -388,7 +395,8 @@ def _resolved(settings: Settings, file: _File) -> Settings:
         name, mark, query = place.partition("?")
         url = f"{scheme}:///{absolute(Path(name))}{mark}{query}"
         database = database.model_copy(update={"url": url})
-    resolved = settings.model_copy(update={"worker": worker, "database": database})
+    changed = {"dkim": dkim, "worker": worker, "database": database}
+    resolved = settings.model_copy(update=changed)
     return resolved.with_relays(tuple(relays)).with_source(file.path)
 
 

@@ -15,6 +15,7 @@ and, where there is one, the remedy.
     ├── MessageError           a mail that must not leave
     │   └── TemplateError      a template that cannot be rendered
     ├── RelayError             the mail server or the way to it
+    ├── LookupFailed           the DNS could not be asked
     ├── InquiryFailed          a mail server's own record could not be asked
     ├── DemoFailed             the demo did not show what it promises
     └── StoreError             the database
@@ -97,6 +98,10 @@ class RelayError(DistributorError):
         super().__init__(message, remedy=remedy)
         self.code = code
         self.permanent = permanent
+
+
+class LookupFailed(DistributorError):
+    """The DNS could not be asked."""
 
 
 class InquiryFailed(DistributorError):

@@ -200,7 +200,8 @@ class Review:
         """The mail as it would leave: of the approved message, or of the draft as it stands.
 
         Without an address a made-up journalist stands in. Once the audience is sealed, an
-        address's own delivery is shown: the very bytes, with the Message-ID of the log.
+        address's own delivery is shown: the very bytes, with the Message-ID of the log, but for
+        the signature that a worker puts above them.
 
         Raises:
             NotFound: No such release, or no contact of that address.

@@ -36,6 +36,9 @@ SIGNED_LOCAL_MAX = 22
 _DOMAIN = re.compile(
     r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+"
 )
+_SELECTOR = re.compile(
+    r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
+)
 _CONTROL = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _LOOPBACK_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost"})
 
@@ -319,6 +322,51 @@ class SendingSettings(_Section):
     )
 
 
+class DkimSettings(_Section):
+    """Signatures by which receivers know that mail is ours (RFC 6376). No key, no signature."""
+
+    domain: Line = Field(
+        default="", description="Domain that signs; empty = that of sender.address."
+    )
+    selector: Line = Field(
+        default="", description="Name of the key in the DNS: SELECTOR._domainkey.DOMAIN."
+    )
+    key_file: OptionalPath = Field(
+        default=None, description="Private key (PEM), readable by its owner only: RSA of 2048 bits."
+    )
+    second_selector: Line = Field(
+        default="", description="Name of the second key in the DNS; empty = one signature."
+    )
+    second_key_file: OptionalPath = Field(
+        default=None, description="Second private key (PEM), for instance Ed25519."
+    )
+
+    @field_validator("domain")
+    @classmethod
+    def _is_domain(cls, value: str) -> str:
+        if value and not _DOMAIN.fullmatch(value.lower()):
+            raise _wrong("is not a domain such as example.org, in A-labels (xn--…)")
+        return value.lower()
+
+    @field_validator("selector", "second_selector")
+    @classmethod
+    def _is_selector(cls, value: str) -> str:
+        if value and not _SELECTOR.fullmatch(value):
+            raise _wrong("is not a selector: letters, digits and hyphens, such as press-2026")
+        return value
+
+    @model_validator(mode="after")
+    def _whole(self) -> DkimSettings:
+        for before in ("", "second_"):
+            selector, file = f"{before}selector", f"{before}key_file"
+            if bool(getattr(self, selector)) != (getattr(self, file) is not None):
+                missing = file if getattr(self, selector) else selector
+                raise _wrong("is missing: a selector and its key file go together", key=missing)
+        if self.second_key_file is not None and self.key_file is None:
+            raise _wrong("is missing: there is a second key, and no first", key="key_file")
+        return self
+
+
 class WorkerSettings(_Section):
     """The processes that send."""
 
@@ -367,6 +415,7 @@ class Settings(BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     relay: RelaySettings = RelaySettings()
     sending: SendingSettings = SendingSettings()
+    dkim: DkimSettings = DkimSettings()
     worker: WorkerSettings = WorkerSettings()
     log: LogSettings = LogSettings()
     _source: Path | None = PrivateAttr(None)

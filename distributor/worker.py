@@ -18,7 +18,7 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
-from distributor.app import relays_of, sending_policy
+from distributor.app import relays_of, sending_policy, signing_of
 from distributor.baton import Baton
 from distributor.clock import boot_id, host_id, system_wall
 from distributor.core.message import self_test
@@ -79,9 +79,10 @@ class Worker:
         to the process that minds it, if one does.
 
         Raises:
-            ConfigError: The folder of the flight logs cannot be written.
+            ConfigError: The folder of the flight logs cannot be written, or a signing key not used.
 
         """
+        signing = signing_of(app.settings)
         self._app = app
         self._database = app.database
         self._database.watch(Outage(app.clock.monotonic))
@@ -100,6 +101,7 @@ class Worker:
             policy,
             worker=self.id,
             flight=self._flight,
+            signing=signing,
         )
         self._ticks = Ticks(app, self._dispatch, policy, place=self._place, baton=self._baton)
         # APScheduler carries no types.

@@ -25,13 +25,14 @@ def doctor(
 
     from rich.text import Text
 
-    from distributor.app import relays_of
+    from distributor.app import relays_of, signing_of
     from distributor.checks import examine
     from distributor.cli.output import emit_json, say_field
 
     settings = settings_of(ctx)
     # Any key will do here: it is the form of a signed sender that a mail server takes or refuses.
-    found = asyncio.run(examine(settings, relays_of(settings, key=bytes(32))))
+    relays = relays_of(settings, key=bytes(32))
+    found = asyncio.run(examine(settings, relays, lambda: signing_of(settings)))
     if as_json:
         emit_json(found)
     else:

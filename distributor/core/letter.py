@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
 
 from distributor.core.final import FinalBytes, check_final, frame_of
@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from distributor.core.script import Render
 
 
+class Sign(Protocol):
+    """Puts the desk's signatures above a mail, by the mail's own date; the same every time."""
+
+    def __call__(self, data: FinalBytes, *, at: datetime) -> FinalBytes:
+        """The signed mail."""
+        ...
+
+
 #: The template of a general wave.
 TEMPLATE = "release"
 
@@ -26,13 +34,15 @@ TEMPLATE = "release"
 class Letter:
     """A compiled message with its sender.
 
-    ``render`` gives the parts that a message with a script has rendered for each recipient. Made
-    once for many copies: whatever no copy changes is worked out and judged here.
+    ``render`` gives the parts that a message with a script has rendered for each recipient;
+    ``sign`` puts signatures above each copy. Made once for many copies: whatever no copy changes is
+    worked out and judged here.
     """
 
     compiled: CompiledMessage
     sender: Sender
     render: Render | None = None
+    sign: Sign | None = None
     _domain: str = field(init=False, repr=False, compare=False)
     _list_id: str = field(init=False, repr=False, compare=False)
     _unsubscribe: str = field(init=False, repr=False, compare=False)
@@ -92,7 +102,8 @@ class Letter:
             recipient=recipient.address,
             frame=self._frame,
         )
-        return FinalBytes(data)
+        final = FinalBytes(data)
+        return final if self.sign is None else self.sign(final, at=date)
 
 
 def content_of(version: Version) -> ReleaseContent:

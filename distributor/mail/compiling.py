@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from distributor.core.letter import Sign
     from distributor.core.model import Draft
     from distributor.mail.rendering import Templates
 
@@ -110,11 +111,11 @@ def compile_message(content: ReleaseContent, *, kind: str, templates: Path) -> C
             reasons[part] = f"{kind}/{part}: recipient data changes more than its own place"
 
 
-def letter_of(compiled: CompiledMessage, sender: Sender) -> Letter:
-    """A letter with all it needs to render what its message does not hold ready."""
+def letter_of(compiled: CompiledMessage, sender: Sender, sign: Sign | None = None) -> Letter:
+    """A letter with all it needs to render what its message does not hold ready, and to sign."""
     script = compiled.script
     render = None if script is None else _Renderer(compiled.kind, script)
-    return Letter(compiled, sender, render)
+    return Letter(compiled, sender, render, sign)
 
 
 @dataclass(frozen=True, slots=True)

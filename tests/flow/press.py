@@ -80,6 +80,7 @@ def config_text(port: int, **changes: Any) -> str:
         "database": {"url": "sqlite:///distributor.db"},
         "relay": {"host": "127.0.0.1", "port": port, "security": "none"},
         "sending": {},
+        "dkim": {},
         "worker": {"state_dir": "state", "tick_s": 0.2},
         "log": {"format": "json"},
     }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from distributor import checks
-from distributor.app import open_app, relays_of
+from distributor.app import open_app, relays_of, signing_of
 from distributor.clock import GuardedClock, Reading, boot_id, host_id
 from distributor.config import load
 from distributor.core.states import HoldReason, WaveState
@@ -65,7 +65,8 @@ def desk(
 def examined(desk: CommandLine) -> dict[str, Check]:
     """Every check by its name."""
     settings = load(desk.folder / "config.toml")
-    found = asyncio.run(checks.examine(settings, relays_of(settings, key=bytes(32))))
+    relays = relays_of(settings, key=bytes(32))
+    found = asyncio.run(checks.examine(settings, relays, lambda: signing_of(settings)))
     return {check.name: check for check in found}
 
 
@@ -73,7 +74,8 @@ async def _asked(desk: CommandLine, server: Scripted, **changes: Any) -> Check:
     async with server:
         desk.configure(server.port, **{"relay__connect_timeout_s": 5.0, **changes})
         settings = load(desk.folder / "config.toml")
-        found = await checks.examine(settings, relays_of(settings, key=bytes(32)))
+        every = relays_of(settings, key=bytes(32))
+        found = await checks.examine(settings, every, lambda: signing_of(settings))
     return next(check for check in found if check.name == "mail server")
 
 
@@ -85,11 +87,11 @@ def test_a_desk_that_is_ready_ends_with_0(desk: CommandLine, database: Database)
         said = desk.says("doctor")
         answers = desk.answers("doctor")
     assert [line.split()[0] for line in said.splitlines() if not line.startswith(" ")] == (
-        ["ok"] * 9
+        ["ok"] * 10
     )
     assert [check["name"] for check in answers] == [
         *("configuration", "mail builder", "database", "clock", "worker", "next release"),
-        *("disk", "mail server", "return path"),
+        *("disk", "mail server", "return path", "signature"),
     ]
     assert set(answers[0]) == {"name", "verdict", "says", "remedy", "facts"}
 
@@ -402,7 +404,7 @@ def test_each_mail_server_is_shown_in_order_with_what_it_offers_and_what_is_left
         done = desk.run("doctor", "--json")
     found = {check["name"]: check for check in json.loads(done.out)}
     names = list(found)
-    assert names[-3:] == ["mail server main", "return path main", "mail server backup"]
+    assert names[-4:-1] == ["mail server main", "return path main", "mail server backup"]
     says = found["mail server main"]["says"]
     assert "offers PIPELINING, SIZE, DSN; not 8BITMIME" in says
     assert "at most 5 a second, 2,000 a day (1,500 used, 500 left)" in says

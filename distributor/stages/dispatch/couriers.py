@@ -365,11 +365,7 @@ class Couriers:
         delivery, letter = parcel.delivery, parcel.letter
         began = self._claims.lately().now
         try:
-            data = letter.copy_for(
-                delivery.recipient,
-                reference=delivery.reference,
-                date=delivery.dated_at,
-            )
+            data = parcel.made()
         except MessageError as error:
             text = f"5.6.0 {error} (local)"
             refusal = TransactionFacts(Phase.RCPT, 554, "5.6.0", text, local=True)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import structlog
 
 from distributor.core.message import CompiledMessage
 from distributor.core.timing import Shut
-from distributor.errors import IllegalMove, StoreError
+from distributor.errors import IllegalMove, MessageError, StoreError
 from distributor.mail.compiling import letter_of
 from distributor.stages.dispatch.claims import GROUP, RETRY_S, Claims, persist
 from distributor.stages.dispatch.couriers import IDLE_S
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from distributor.core.policy import SendingPolicy
     from distributor.mail.flightlog import FlightLog
     from distributor.mail.relays import Relays
+    from distributor.mail.signing import Signing
     from distributor.stages.dispatch.claims import Holding
     from distributor.store.database import Database
 
@@ -47,12 +50,13 @@ OVERDUE_S = 0.02
 #: How long a stop waits for the answers still owed, in seconds. What is owed after that is left
 #: to the flight log: the next worker reads there how far each mail came.
 GRACE_S = 30.0
+_CORES = os.cpu_count() or 1
 
 
 class Dispatch:
     """Claims, sends, records, until stopped."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a room where everything comes together
         self,
         database: Database,
         relays: Relays,
@@ -61,8 +65,11 @@ class Dispatch:
         *,
         worker: str,
         flight: FlightLog,
+        signing: Signing | None = None,
     ) -> None:
         """Wire the parts; nothing moves before :meth:`run`."""
+        self._signing = signing
+        self._signers = _signers() if signing is not None else None
         self._database = database
         self._clock = clock
         self._policy = policy
@@ -121,6 +128,8 @@ class Dispatch:
             stopping.cancel()
             life.cancel()
             await asyncio.wait({life})
+            if self._signers is not None:
+                self._signers.shutdown(wait=False)
         if settled:
             life.result()
         else:
@@ -241,7 +250,7 @@ class Dispatch:
                 if not group:
                     break
                 fed = True
-                self._hand_out(holding, group)
+                await self._hand_out(holding, group)
                 if len(group) < GROUP:
                     break
         finally:
@@ -256,11 +265,17 @@ class Dispatch:
                     return await self._feeding.acquire()
         return False
 
-    def _hand_out(self, holding: Holding, group: list[Delivery]) -> None:
+    async def _hand_out(self, holding: Holding, group: list[Delivery]) -> None:
         letters = self._letters[holding.wave.version_id]
-        self._fleet.take(
-            [Parcel(holding, delivery, letters[delivery.compiled_id]) for delivery in group]
-        )
+        parcels = [Parcel(holding, delivery, letters[delivery.compiled_id]) for delivery in group]
+        if self._signers is not None:
+            # Signing takes longer than all else of a mail: on other threads, while mails leave.
+            loop = asyncio.get_running_loop()
+            shares = [parcels[at::_CORES] for at in range(_CORES)]
+            await asyncio.gather(
+                *(loop.run_in_executor(self._signers, _make, share) for share in shares)
+            )
+        self._fleet.take(parcels)
 
     def _must_stop(self, holding: Holding) -> bool:
         """Whether no more of this claim should go out. Stale marks are waited for instead."""
@@ -289,6 +304,21 @@ class Dispatch:
             sender = releases.version_of(tx, version_id).sender
             compiled = releases.compiled_of(tx, version_id)
         return {
-            key: letter_of(CompiledMessage.from_json(item.content), sender)
+            key: letter_of(
+                CompiledMessage.from_json(item.content),
+                sender,
+                None if self._signing is None else self._signing.sign,
+            )
             for key, item in compiled.items()
         }
+
+
+def _signers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_CORES, thread_name_prefix="signer")
+
+
+def _make(parcels: list[Parcel]) -> None:
+    """Make these copies; one that must not leave is told of when its turn comes."""
+    for parcel in parcels:
+        with contextlib.suppress(MessageError):
+            parcel.copy = parcel.made()

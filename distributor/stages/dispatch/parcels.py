@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
+    from distributor.core.final import FinalBytes
     from distributor.core.letter import Letter
     from distributor.core.model import Delivery
     from distributor.core.outcome import TransactionFacts
@@ -24,11 +25,29 @@ AHEAD = 100
 
 @dataclass(slots=True, eq=False)
 class Parcel:
-    """One delivery on its way to a connection, with the letter its copy is made from."""
+    """One delivery on its way to a connection, with the letter its copy is made from.
+
+    ``copy`` is there when it was made beforehand.
+    """
 
     holding: Holding
     delivery: Delivery
     letter: Letter
+    copy: FinalBytes | None = None
+
+    def made(self) -> FinalBytes:
+        """The recipient's copy, made now unless it is there.
+
+        Raises:
+            MessageError: It must not leave.
+
+        """
+        if self.copy is not None:
+            return self.copy
+        delivery = self.delivery
+        return self.letter.copy_for(
+            delivery.recipient, reference=delivery.reference, date=delivery.dated_at
+        )
 
 
 @dataclass(slots=True, eq=False)
