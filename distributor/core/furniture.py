@@ -87,7 +87,8 @@ FRENCH: Final = Furniture(
     about_us="À propos",
     sent_to="Envoyé à",
     sent_by="par {organisation}, car cette adresse figure sur sa liste de journalistes.",
-    no_more="Pour ne plus recevoir de messages ({organisation}),",
+    no_more="Pour ne plus recevoir les messages de "
+    "«\N{NO-BREAK SPACE}{organisation}\N{NO-BREAK SPACE}»,",
     write_to="écrivez à {address}",
 )
 SPANISH: Final = Furniture(
