@@ -14,7 +14,7 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: torture help setup demo run test test-fast check fmt golden-update lock wheel clean
+.PHONY: torture mails help setup demo run test test-fast check fmt golden-update lock wheel clean
 
 help: ## list these words
 	@while IFS= read -r line; do \
@@ -70,6 +70,9 @@ fmt: setup ## put the code into shape
 golden-update: setup ## take today's mails as the golden ones; read the difference before you commit
 	GOLDEN_UPDATE=1 $(PYTEST) -q tests/golden
 	git --no-pager diff --stat -- tests/golden
+
+mails: setup ## draw the golden mails into docs/mails, wide and narrow, light and dark (needs Chromium)
+	$(BIN)/python -m tests.golden.pictures
 
 lock: ## choose the newest versions that pyproject.toml allows (needs uv)
 	$(COMPILE) --upgrade pyproject.toml --output-file requirements.lock

@@ -26,7 +26,6 @@ from distributor.installation import Installation
 from distributor.mail.inquiry import Inquiry, Record
 from distributor.mail.relay import Relay, RelayPolicy
 from distributor.mail.relays import Relays
-from distributor.mail.signing import Signing, read_key
 from distributor.mail.transaction import Timeouts
 from distributor.reconcile import Reconcile
 from distributor.review import Review
@@ -34,6 +33,7 @@ from distributor.shipped import shipped
 from distributor.store.database import open_database, upgrade
 
 if TYPE_CHECKING:
+    from distributor.mail.signing import Signing
     from distributor.settings import RelaySettings, Settings
     from distributor.store.database import Database
 
@@ -167,6 +167,9 @@ def signing_of(settings: Settings) -> Signing | None:
     files = ((dkim.selector, dkim.key_file), (dkim.second_selector, dkim.second_key_file))
     if dkim.key_file is None:
         return None
+    # Eight megabytes that a desk which does not sign has no use for.
+    from distributor.mail.signing import Signing, read_key  # noqa: PLC0415
+
     if f".{sender}".endswith(f".{domain}"):
         return Signing(
             [

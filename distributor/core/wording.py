@@ -13,12 +13,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from distributor.core.timing import MONTHS, WEEKDAYS, describe, find_zone
-
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from distributor.core.model import Dateline, PressContact
+    from distributor.core.furniture import Furniture
+    from distributor.core.model import PressContact
 
 #: A line at least this long was broken by a mail program, so the next line goes on with it.
 _WRAPPED_AT: Final = 50
@@ -36,24 +33,19 @@ class ReleaseLine:
     embargoed: bool
 
 
-def release_line(at: datetime | None, zone: str | None, *, lifted: bool) -> ReleaseLine:
-    """The release line of a mail, for an embargo ``at`` (UTC) in ``zone``, or for none.
+def release_line(words: Furniture, moment: str | None, short: str, *, lifted: bool) -> ReleaseLine:
+    """The release line of a mail, for an embargo at a ``moment`` in words, or for none.
 
-    ``lifted`` says whether the embargo is over when the mail arrives.
-
-    Raises:
-        EmbargoUnclear: there is no such zone.
-
+    ``short`` is that moment as a subject has room for it; ``lifted`` says whether the embargo is
+    over when the mail arrives.
     """
-    if at is None or zone is None:
-        return ReleaseLine("For immediate release", "", embargoed=False)
+    if moment is None:
+        return ReleaseLine(words.immediate, "", embargoed=False)
     if lifted:
-        return ReleaseLine(f"Embargo lifted at {describe(at, zone)}", "", embargoed=False)
-    local = at.astimezone(find_zone(zone))
-    day = f"{WEEKDAYS[local.weekday()][:3]} {local.day} {MONTHS[local.month - 1][:3]}"
+        return ReleaseLine(words.lifted.format(when=moment), "", embargoed=False)
     return ReleaseLine(
-        f"EMBARGOED until {describe(at, zone)}",
-        f"EMBARGOED {local:%H:%M} {day}: ",
+        words.embargoed.format(when=moment),
+        f"{words.embargoed_sign} {short}: ",
         embargoed=True,
     )
 
@@ -61,15 +53,6 @@ def release_line(at: datetime | None, zone: str | None, *, lifted: bool) -> Rele
 def direction(language: str) -> Literal["ltr", "rtl"]:
     """Which way the text of a language tag runs (statement 53)."""
     return "rtl" if language.partition("-")[0].lower() in _RIGHT_TO_LEFT else "ltr"
-
-
-def dateline_text(dateline: Dateline | None) -> str:
-    """``London, 1 December 2026``, or the half of it that is known, or nothing."""
-    if dateline is None:
-        return ""
-    day = dateline.date
-    date = f"{day.day} {MONTHS[day.month - 1]} {day.year}" if day else ""
-    return ", ".join(part for part in (dateline.place, date) if part)
 
 
 def telephone(contact: PressContact) -> str:

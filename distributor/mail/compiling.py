@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final, Literal, cast
 import css_inline
 
 from distributor.core.final import check_final
+from distributor.core.furniture import furniture
 from distributor.core.header import check_body, check_text, constant_headers
 from distributor.core.letter import Letter
 from distributor.core.message import (
@@ -39,13 +40,13 @@ from distributor.core.quoted import quoted
 from distributor.core.script import BODIES, PARTS, SUBJECT, Script
 from distributor.core.wording import (
     blocks,
-    dateline_text,
     direction,
     release_line,
     telephone,
     unnumbered,
 )
 from distributor.errors import MessageError, TemplateError
+from distributor.mail import calendar
 from distributor.mail.rendering import (
     DecidesByRecipient,
     RecipientValue,
@@ -58,8 +59,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from distributor.core.furniture import Furniture
     from distributor.core.letter import Sign
     from distributor.core.model import Draft
+    from distributor.core.wording import ReleaseLine
     from distributor.mail.rendering import Templates
 
 #: Gmail clips at 102,400 octets of HTML; a desk is warned before (statement 51).
@@ -251,30 +254,67 @@ def _check_content(content: ReleaseContent) -> None:
 
 def _context(content: ReleaseContent) -> dict[str, object]:
     draft, sender = content.draft, content.sender
-    line = release_line(content.embargo_at, content.zone, lifted=content.lifted)
+    words = furniture(content.language)
     organisation = sender.organisation or sender.name
+    unsubscribe = content.unsubscribe or ""
     return {
         "language": content.language,
         "direction": direction(content.language),
-        "release_line": line,
-        "label": draft.label or "Press release",
+        "release_line": _release_line(content, words),
+        "words": {
+            "press_contact": words.press_contact,
+            "press_contacts": words.press_contacts,
+            "telephone": words.telephone,
+            "email": words.email,
+            "notes": words.notes,
+            "sent_to": words.sent_to,
+            "sent_by": words.sent_by.format(organisation=organisation),
+            "no_more": words.no_more.format(organisation=organisation),
+            "write_to": words.write_to.format(address=unsubscribe),
+        },
+        "label": draft.label or words.label,
         "headline": draft.headline or "",
         "subheadline": draft.subheadline or "",
-        "dateline": dateline_text(draft.dateline),
+        "dateline": _dateline(content),
         "body": blocks(draft.body),
-        "end_marker": draft.end_marker or "Ends",
+        "end_marker": draft.end_marker or words.ends,
         "contacts": _contacts(draft),
         "notes": [blocks(note) for note in unnumbered(draft.notes)],
         "boilerplate": [
             {
-                "about": standing.organisation or (organisation if at == 0 else ""),
+                **_about(words, standing.organisation or (organisation if at == 0 else "")),
                 "blocks": blocks(standing.text),
             }
             for at, standing in enumerate(draft.boilerplate)
         ],
         "organisation": organisation,
-        "unsubscribe": content.unsubscribe or "",
+        "unsubscribe": unsubscribe,
     }
+
+
+def _release_line(content: ReleaseContent, words: Furniture) -> ReleaseLine:
+    at, zone, language = content.embargo_at, content.zone, content.language
+    if at is None or zone is None:
+        return release_line(words, None, "", lifted=content.lifted)
+    short = calendar.short_moment(at, zone, language)
+    return release_line(words, calendar.moment(at, zone, language), short, lifted=content.lifted)
+
+
+def _dateline(content: ReleaseContent) -> str:
+    """``London, 1 December 2026``, or the half of it that is known, or nothing."""
+    dateline = content.draft.dateline
+    if dateline is None:
+        return ""
+    on = calendar.day(dateline.date, content.language) if dateline.date else ""
+    return ", ".join(part for part in (dateline.place, on) if part)
+
+
+def _about(words: Furniture, organisation: str) -> dict[str, str]:
+    """The heading over a boilerplate; in capitals too, but for the organisation's own name."""
+    if not organisation:
+        return {"heading": words.about_us, "capitals": words.about_us.upper()}
+    capitals = words.about.format(organisation="{}").upper().format(organisation)
+    return {"heading": words.about.format(organisation=organisation), "capitals": capitals}
 
 
 def _contacts(draft: Draft) -> list[dict[str, str]]:

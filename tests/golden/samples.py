@@ -137,6 +137,52 @@ FOREIGN: Final = replace(
     language="de-AT",
     zone="Europe/Vienna",
 )
+FRENCH: Final = replace(
+    EMBARGOED,
+    draft=replace(
+        EMBARGOED.draft,
+        headline="Le bac du port circulera tout l’hiver",
+        subheadline="Une traversée toutes les quarante minutes à partir du 1er décembre",
+        label="",
+        language="fr",
+        dateline=Dateline("Saint-Malo", date(2026, 12, 1)),
+        body="Le bac circulera chaque jour cet hiver, pour la première fois depuis 1987.\n\n"
+        "« Nous avons posé la question, et les gens ont dit oui », explique Inès Falque.",
+        end_marker=None,
+        notes=("Les horaires paraîtront le 15 novembre.", "Photos sur demande."),
+        contacts=(PressContact("Mariane Ocre", None, "+33 1 99 00 12 34", "+33199001234"),),
+        boilerplate=(Boilerplate("La Régie du port entretient le port.", "Régie du port"),),
+    ),
+    sender=Sender("Régie du port", "presse@forum.example", None, "Régie du port"),
+    language="fr",
+    zone="Europe/Paris",
+)
+FRENCH_ADVANCE: Final = replace(FRENCH, lifted=False)
+
+SPANISH: Final = replace(
+    EMBARGOED,
+    draft=replace(
+        EMBARGOED.draft,
+        headline="La barca del puerto navegará todo el invierno",
+        subheadline=None,
+        label=None,
+        language="es",
+        dateline=Dateline("A Coruña", date(2026, 12, 1)),
+        body="La barca navegará cada día de este invierno por primera vez desde 1987.\n\n"
+        "«Preguntamos, y la gente respondió que sí», dijo Inés Falque.",
+        end_marker=None,
+        contacts=(
+            PressContact("Mariana Ocre", None, "+34 900 555 142", email="ocre@forum.example"),
+            PressContact("Guardia de prensa", email="prensa@forum.example"),
+        ),
+        boilerplate=(Boilerplate("La Junta cuida del puerto.", None),),
+    ),
+    sender=Sender("Junta del puerto", "prensa@forum.example"),
+    language="es",
+    embargo_at=None,
+    zone=None,
+)
+
 ZOE: Final = PERSONAL._replace(
     recipient=Recipient("zoe@xn--zeitung-n2a.example", "Zoë O'Brien & Söhne", "Zoë", "Die <Welt>"),
 )
@@ -147,4 +193,7 @@ GOLDEN: Final[dict[str, tuple[ReleaseContent, Personal]]] = {
     "advance": (ADVANCE, PERSONAL),
     "long-bulleted-quoted": (LONG, PERSONAL),
     "foreign": (FOREIGN, ZOE),
+    "french": (FRENCH, PERSONAL),
+    "french-advance": (FRENCH_ADVANCE, PERSONAL),
+    "spanish": (SPANISH, ZOE),
 }
