@@ -167,8 +167,7 @@ def signing_of(settings: Settings) -> Signing | None:
     files = ((dkim.selector, dkim.key_file), (dkim.second_selector, dkim.second_key_file))
     if dkim.key_file is None:
         return None
-    # Eight megabytes that a desk which does not sign has no use for.
-    from distributor.mail.signing import Signing, read_key  # noqa: PLC0415
+    from distributor.mail.signing import Signing, read_key  # noqa: PLC0415 - eight MB to load
 
     if f".{sender}".endswith(f".{domain}"):
         return Signing(

@@ -100,7 +100,7 @@ def unsigned(signatory: Signatory, mail: Relaxed, *, at: datetime) -> str:
         f"v=1; a={signatory.algorithm}; c=relaxed/relaxed;",
         f"d={signatory.domain};",
         f"s={signatory.selector}; t={int(at.timestamp())};",
-        *_folded("h=" + ":".join(names) + ";", at_=":"),
+        *_folded("h=" + ":".join(names) + ";"),
         f"bh={mail.body_hash};",
         "b=",
     )
@@ -135,10 +135,10 @@ def signed(data: FinalBytes, headers: Sequence[tuple[str, bytes]]) -> FinalBytes
     return FinalBytes(b"".join((*above, data)))
 
 
-def _folded(text: str, *, at_: str) -> list[str]:
-    """``text`` in lines that end behind ``at_``, none longer than a header's line."""
+def _folded(text: str) -> list[str]:
+    """``text`` in lines that end behind a colon, none longer than a header's line."""
     lines = [""]
-    for piece in re.findall(rf"[^{at_}]+{at_}?", text):
+    for piece in re.findall("[^:]+:?", text):
         if len(lines[-1]) + len(piece) > LINE_MAX - 1:
             lines.append("")
         lines[-1] += piece
