@@ -37,7 +37,7 @@ from distributor.core.states import (
     VersionState,
     WaveState,
 )
-from distributor.store.types import Instant, Key, Word, one_of, quoted
+from distributor.store.types import Instant, Key, Word, one_of
 
 metadata = MetaData(
     naming_convention={
@@ -363,16 +363,15 @@ deliveries = Table(
     CheckConstraint("(state = 'deferred') = (due_at IS NOT NULL)", name="deferred_is_due"),
 )
 #: Rows that bar another of the same version and address. Words, not parameters: by parameters no
-#: database could tell that the index below holds all of them.
+#: database could tell that the index below holds all of them; it is made of the same words.
 live_delivery = deliveries.c.state.in_([literal_column(f"'{word}'") for word in sorted(LIVE)])
-_live = text(f"state IN ({quoted(LIVE)})")
 Index(
     "uq_deliveries_one_live",  # I4
     deliveries.c.version_id,
     deliveries.c.address_key,
     unique=True,
-    sqlite_where=_live,
-    postgresql_where=_live,
+    sqlite_where=live_delivery,
+    postgresql_where=live_delivery,
 )
 Index("ix_deliveries_wave_id_state", deliveries.c.wave_id, deliveries.c.state)
 Index("ix_deliveries_batch_id", deliveries.c.batch_id)
