@@ -295,7 +295,8 @@ def approve(ctx: typer.Context, ref: Ref) -> None:
 
     Example: distributor release approve R-7
     """
-    from distributor.cli.output import say
+    from distributor.cli.output import print_findings, say
+    from distributor.core.size import findings, octets
 
     with opened(ctx) as application:
         version, message = application.releases.approve(
@@ -304,21 +305,10 @@ def approve(ctx: typer.Context, ref: Ref) -> None:
             now=application.clock.now(),
         )
     say((version.ref, "bold"), f"  version {version.number} approved, seal {version.seal}")
-    _warn_if_clipped(message.html_size)
+    print_findings(findings(message.html_size, octets(message)))
     _warn_if_rendered(message)
     say(f"Look at it: distributor release preview {version.ref} --out preview")
     say(f"Next: distributor release schedule {version.ref} --list NAME")
-
-
-#: Above this the biggest mail site may cut the mail off (practice statement 51), in octets.
-_CLIPPED_FROM = 80_000
-
-
-def _warn_if_clipped(size: int) -> None:
-    from distributor.cli.output import warn
-
-    if size > _CLIPPED_FROM:
-        warn(f"the HTML has {size} bytes; Gmail cuts mails off at about 102400")
 
 
 def _warn_if_rendered(message: CompiledMessage) -> None:
