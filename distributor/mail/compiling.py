@@ -257,7 +257,7 @@ def _context(content: ReleaseContent) -> dict[str, object]:
     return {
         "language": content.language,
         "direction": direction(content.language),
-        "release_line": _release_line(content, words),
+        "release_line": release_line_of(content),
         "words": {
             "press_contact": words.press_contact,
             "press_contacts": words.press_contacts,
@@ -289,8 +289,10 @@ def _context(content: ReleaseContent) -> dict[str, object]:
     }
 
 
-def _release_line(content: ReleaseContent, words: Furniture) -> ReleaseLine:
+def release_line_of(content: ReleaseContent) -> ReleaseLine:
+    """The one sentence of when it may be used, that subject, text and HTML take (statement 61)."""
     at, zone, language = content.embargo_at, content.zone, content.language
+    words = furniture(language)
     if at is None or zone is None:
         return release_line(words, None, "", lifted=content.lifted)
     short = calendar.short_moment(at, zone, language)
@@ -440,6 +442,12 @@ def decoded_parts(data: bytes) -> tuple[str, str]:
     message = message_from_bytes(data, policy=policy.default)
     text, html = (part.get_content().replace("\r\n", "\n") for part in message.iter_parts())
     return text, html
+
+
+def headers_of(data: bytes) -> list[tuple[str, str]]:
+    """The headers of a mail in their order, decoded as a journalist's program shows them."""
+    message = message_from_bytes(data, policy=policy.default)
+    return [(name, str(value)) for name, value in message.items()]
 
 
 def subject_of(data: bytes) -> str:
