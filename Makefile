@@ -8,13 +8,14 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
+JUDGES := tests/judges
 UV ?= $(shell command -v uv || echo $(BIN)/uv)
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: torture mails help setup demo run test test-fast check fmt golden-update lock wheel clean
+.PHONY: judges torture mails help setup demo run test test-fast check fmt golden-update lock wheel clean
 
 help: ## list these words
 	@while IFS= read -r line; do \
@@ -43,10 +44,19 @@ demo: setup ## the whole job on this machine: a release, its journalists, an emb
 run: setup ## send what is due, with ./config.toml
 	$(BIN)/distributor run
 
-test: setup ## every test, with coverage, and what was left out
+# Those who look at our mails in the tests and were written by others. Without npm, or off the
+# network, their tests are left out and say so; in CI that is a failure.
+judges: $(JUDGES)/node_modules/installed
+
+$(JUDGES)/node_modules/installed: $(JUDGES)/package-lock.json
+	@if ! command -v npm >/dev/null; then echo "npm is missing: the judges of $(JUDGES) are left out"; \
+	elif npm ci --prefix $(JUDGES) --ignore-scripts --no-audit --no-fund --silent; then touch $@; \
+	else echo "npm could not install $(JUDGES): its judges are left out"; fi
+
+test: setup judges ## every test, with coverage, and what was left out
 	$(PYTEST) --cov --cov-report=term:skip-covered
 
-test-fast: setup ## the tests that need no server of their own; stops at the first failure
+test-fast: setup judges ## the tests that need no server of their own; stops at the first failure
 	$(PYTEST) -q -x -m "not postgresql and not slow"
 
 torture: setup ## hours of trouble in half an hour; SEED=… or ORDEAL=… repeats one run of it
@@ -83,5 +93,5 @@ wheel: setup ## build dist/distributor-….whl
 	$(BIN)/python -m hatchling build --target wheel
 
 clean: ## remove what was built; the virtual environment and your data stay
-	rm -rf build dist .coverage .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(JUDGES)/node_modules build dist .coverage .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find distributor tests alembic -name __pycache__ -type d -exec rm -rf {} +

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from html import unescape
 from typing import TYPE_CHECKING
 
+from distributor.core import size
 from distributor.core.address import key_of
 from distributor.core.forecast import Forecast, forecast
 from distributor.core.letter import TEMPLATE, content_of
 from distributor.core.message import CompiledMessage
-from distributor.core.model import Recipient, reference
+from distributor.core.model import Finding, Recipient, reference
 from distributor.core.states import DeliveryState, VersionState, WaveState
 from distributor.errors import NotFound
-from distributor.mail.compiling import compile_message, decoded_parts, letter_of, subject_of
+from distributor.mail.compiling import (
+    compile_message,
+    decoded_parts,
+    headers_of,
+    letter_of,
+    release_line_of,
+    subject_of,
+)
 from distributor.store import audit, contacts, deliverylog, lists, relays, releases, waves, workers
 from distributor.store.deliverylog import Attempt, Copy, Filter, Line, Member
 
@@ -93,7 +102,11 @@ class ReleaseView:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """One mail as it would leave: its final bytes, and what a reader's program makes of them."""
+    """One mail as it would leave: its final bytes, and what a reader's program makes of them.
+
+    ``release_line`` is what must stand at its head, in the text and in the HTML. The signature that
+    a worker puts above it is not there yet.
+    """
 
     ref: str
     data: bytes
@@ -101,6 +114,29 @@ class Preview:
     text: str
     html: str
     approved: bool
+    version: Version
+    release_line: str
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """The headers in their order, decoded."""
+        return headers_of(self.data)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is to be said of it: its sizes, and a release line that its templates left out."""
+        line = _flat(self.release_line)
+        seen = (("text", _flat(self.text)), ("HTML", _flat(unescape(self.html))))
+        missing = tuple(
+            Finding("release-line", "warning", f"the {part} does not hold the release line: {line}")
+            for part, words in seen
+            if line not in words
+        )
+        return (*missing, *size.findings(len(self.html.encode()), len(self.data)))
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())
 
 
 #: Whose name stands in a preview that is for nobody in particular.
@@ -226,7 +262,8 @@ class Review:
             date=copy.dated_at or now,
         )
         text, html = decoded_parts(data)
-        return Preview(version.ref, data, subject_of(data), text, html, approved)
+        line = release_line_of(content_of(version)).text
+        return Preview(version.ref, data, subject_of(data), text, html, approved, version, line)
 
     def log(self, ref: str, wanted: Filter) -> Iterator[Line]:
         """One line per delivery of a release, oldest first, streamed.
@@ -285,7 +322,8 @@ def _copy(tx: Connection, version: Version, address: str) -> Copy:
     contact = contacts.by_key(tx, key_of(address))
     if contact is None:
         msg = f"There is no contact {address}."
-        raise NotFound(msg, remedy="distributor contacts find WORD")
+        remedy = "Look for them: distributor contacts find WORD; or add them: "
+        raise NotFound(msg, remedy=f"{remedy}distributor contacts add {address}")
     recipient = Recipient(
         contact.wire_address or contact.address,
         contact.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -72,3 +73,13 @@ def test_row_36_every_dependency_is_in_the_lock() -> None:
     for dependency in project["project"]["dependencies"]:
         name = re.split(r"[^A-Za-z0-9._-]", dependency)[0]
         assert name.lower().replace("_", "-") in locked
+
+
+@pytest.mark.parametrize("path", ["tests/judges", "benchmarks/peers"])
+def test_row_36_what_comes_by_npm_has_its_hash_and_names_no_registry(path: str) -> None:
+    lock = json.loads((ROOT / path / "package-lock.json").read_text(encoding="utf-8"))
+    packages = {name: found for name, found in lock["packages"].items() if name}
+    assert packages
+    for name, found in packages.items():
+        assert re.match(r"sha512-[A-Za-z0-9+/]+=*$", found["integrity"]), name
+        assert "resolved" not in found, name

@@ -21,6 +21,7 @@ from distributor.cli import (
     doctor,
     lists,
     log,
+    preview,
     release,
     suppressions,
     wave,
@@ -37,6 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+release.app.add_typer(preview.app)
 release.app.add_typer(wave.app)
 app.add_typer(release.app, name="release")
 app.add_typer(contacts.app, name="contacts")

@@ -1,4 +1,4 @@
-"""Commands about a release's text: read, import, edit, approve, preview and look."""
+"""Commands about a release's text: read, import, edit, approve and look."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from distributor.core.message import CompiledMessage
     from distributor.core.model import Version
     from distributor.desk.releases import Reading
-    from distributor.review import Preview, ReleaseView, WaveView
+    from distributor.review import ReleaseView, WaveView
     from distributor.settings import Desk
 
 app = typer.Typer(help="Releases: read, import, approve, schedule, stop.", no_args_is_help=True)
@@ -295,7 +295,8 @@ def approve(ctx: typer.Context, ref: Ref) -> None:
 
     Example: distributor release approve R-7
     """
-    from distributor.cli.output import say
+    from distributor.cli.output import print_findings, say
+    from distributor.core.size import findings, octets
 
     with opened(ctx) as application:
         version, message = application.releases.approve(
@@ -304,21 +305,10 @@ def approve(ctx: typer.Context, ref: Ref) -> None:
             now=application.clock.now(),
         )
     say((version.ref, "bold"), f"  version {version.number} approved, seal {version.seal}")
-    _warn_if_clipped(message.html_size)
+    print_findings(findings(message.html_size, octets(message)))
     _warn_if_rendered(message)
     say(f"Look at it: distributor release preview {version.ref} --out preview")
     say(f"Next: distributor release schedule {version.ref} --list NAME")
-
-
-#: Above this the biggest mail site may cut the mail off (practice statement 51), in octets.
-_CLIPPED_FROM = 80_000
-
-
-def _warn_if_clipped(size: int) -> None:
-    from distributor.cli.output import warn
-
-    if size > _CLIPPED_FROM:
-        warn(f"the HTML has {size} bytes; Gmail cuts mails off at about 102400")
 
 
 def _warn_if_rendered(message: CompiledMessage) -> None:
@@ -365,51 +355,3 @@ def audience(ctx: typer.Context, ref: Ref, as_json: AsJson = False) -> None:
         ],
     )
     say(f"{view.wave.recipients} recipients, {view.wave.exclusions} excluded.")
-
-
-@app.command()
-def preview(
-    ctx: typer.Context,
-    ref: Ref,
-    address: Annotated[
-        str | None,
-        typer.Option("--for", metavar="ADDRESS", help="With this contact's data."),
-    ] = None,
-    out: Annotated[
-        Path,
-        typer.Option(metavar="DIR", help="The folder to write to; default: here."),
-    ] = Path(),
-) -> None:
-    """Write the mail as it would leave, as .eml, .html and .txt.
-
-    Example: distributor release preview R-7 --for jane@herald.example --out preview
-    """
-    from distributor.cli.output import say
-
-    with opened(ctx) as application:
-        shown = application.review.preview(ref, address, now=application.clock.now())
-    for path in _written(shown, out, address):
-        say(str(path))
-    if address is None:
-        say("Made out to a sample journalist; --for ADDRESS shows one of your own.")
-    say(f"Subject: {shown.subject}")
-    if not shown.approved:
-        say(("A draft: ", "yellow"), "not approved, so this is not yet what would leave.")
-
-
-def _written(shown: Preview, folder: Path, address: str | None) -> list[Path]:
-    """Write the mail's files; they hold embargoed text, so they are for their owner alone."""
-    from distributor.errors import Refused
-
-    files = {"eml": shown.data, "html": shown.html.encode(), "txt": shown.text.encode()}
-    name = f"{shown.ref}-{address.replace('/', '_')}" if address else shown.ref
-    paths = {folder / f"{name}.{suffix}": content for suffix, content in files.items()}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path, content in paths.items():
-            path.touch(mode=0o600)
-            path.write_bytes(content)
-    except OSError as error:
-        msg = f"{error.filename or folder} cannot be written: {error.strerror}."
-        raise Refused(msg, remedy="Choose another folder: --out DIR") from error
-    return list(paths)

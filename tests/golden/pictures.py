@@ -8,7 +8,6 @@ pictures are looked at one by one; what was seen stands in ``docs/mails/README.m
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from playwright.sync_api import sync_playwright
 
 from distributor.mail.compiling import decoded_parts
+from tests.golden.judges import chromium
 from tests.golden.samples import GOLDEN
 
 if TYPE_CHECKING:
@@ -33,13 +33,13 @@ SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 def main() -> int:
     """Draw them; 1 when there is no Chromium."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else DOCS
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
+    browser_path = chromium()
+    if browser_path is None:
         sys.stderr.write("No Chromium is installed. On Debian: apt-get install chromium\n")
         return 1
     folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
         for name in GOLDEN:
             html = decoded_parts((HERE / f"{name}.eml").read_bytes())[1]
             for width in WIDTHS:

@@ -15,8 +15,9 @@ import pytest
 
 from distributor.core.message import check_final, header_names, merge
 from distributor.core.model import Boilerplate, PressContact, Recipient, Sender
+from distributor.core.size import HTML_WARNING
 from distributor.errors import MessageError
-from distributor.mail.compiling import HTML_SIZE_WARNING, compile_message, decoded_parts
+from distributor.mail.compiling import compile_message, decoded_parts
 from tests.golden.samples import ADVANCE, EMBARGOED, FOREIGN, LONG, PERSONAL, PLAIN, TEMPLATES, ZOE
 
 if TYPE_CHECKING:
@@ -182,8 +183,8 @@ def test_statement_51_the_size_of_the_html_is_known() -> None:
     message = compiled(EMBARGOED)
     _, html = decoded_parts(merge(message, PERSONAL))
     assert abs(message.html_size - len(html.encode())) < 200
-    assert message.html_size < HTML_SIZE_WARNING
-    assert compiled(with_draft(body="word " * 20_000)).html_size > HTML_SIZE_WARNING
+    assert message.html_size < HTML_WARNING
+    assert compiled(with_draft(body="word " * 20_000)).html_size > HTML_WARNING
 
 
 class Tags(HTMLParser):
