@@ -26,6 +26,7 @@ from distributor.installation import Installation
 from distributor.mail.inquiry import Inquiry, Record
 from distributor.mail.relay import Relay, RelayPolicy
 from distributor.mail.relays import Relays
+from distributor.mail.stationery import Stationery
 from distributor.mail.transaction import Timeouts
 from distributor.reconcile import Reconcile
 from distributor.review import Review
@@ -89,7 +90,7 @@ def open_app(settings: Settings) -> App:
         settings.database.url,
         busy_timeout_s=settings.database.busy_timeout_s,
     )
-    templates = shipped("templates")
+    templates = stationery_of(settings)
     installation = Installation(database, settings.worker.state_dir, host=host_id())
     clock, policy = GuardedClock(), sending_policy(settings)
     reconcile = reconcile_of(settings, database, clock, policy)
@@ -111,6 +112,11 @@ def open_app(settings: Settings) -> App:
             {relay.name: limits_of(relay) for relay in settings.relays},
         ),
     )
+
+
+def stationery_of(settings: Settings) -> Stationery:
+    """The shipped templates, with those of the desk's own folder in their place."""
+    return Stationery(shipped("templates"), settings.templates.folder)
 
 
 def _operator() -> str:

@@ -388,6 +388,9 @@ def _resolved(settings: Settings, file: _File) -> Settings:
             if (path := getattr(settings.dkim, key)) is not None
         }
     )
+    templates = settings.templates
+    if templates.folder is not None:
+        templates = templates.model_copy(update={"folder": absolute(templates.folder)})
     worker, database = settings.worker, settings.database
     worker = worker.model_copy(update={"state_dir": absolute(worker.state_dir)})
     scheme, _, place = database.url.partition(":///")
@@ -395,7 +398,7 @@ def _resolved(settings: Settings, file: _File) -> Settings:
         name, mark, query = place.partition("?")
         url = f"{scheme}:///{absolute(Path(name))}{mark}{query}"
         database = database.model_copy(update={"url": url})
-    changed = {"dkim": dkim, "worker": worker, "database": database}
+    changed = {"dkim": dkim, "templates": templates, "worker": worker, "database": database}
     resolved = settings.model_copy(update=changed)
     return resolved.with_relays(tuple(relays)).with_source(file.path)
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from distributor.core.limits import Limits
     from distributor.core.model import Version, Wave
+    from distributor.mail.stationery import Stationery
     from distributor.store.audit import Entry
     from distributor.store.database import Database
 
@@ -154,10 +155,10 @@ class Review:
     def __init__(
         self,
         database: Database,
-        templates: Path,
+        templates: Stationery | Path,
         limits: Mapping[str, Limits] | None = None,
     ) -> None:
-        """Ask this database; drafts are previewed with the templates in that folder.
+        """Ask this database; drafts are previewed with these templates.
 
         ``limits`` are those of the relays, by name, in order of preference.
         """

@@ -367,6 +367,15 @@ class DkimSettings(_Section):
         return self
 
 
+class TemplatesSettings(_Section):
+    """Templates of the desk's own."""
+
+    folder: OptionalPath = Field(
+        default=None,
+        description="Folder of your own templates; each takes the place of ours of that name.",
+    )
+
+
 class WorkerSettings(_Section):
     """The processes that send."""
 
@@ -416,6 +425,7 @@ class Settings(BaseSettings):
     relay: RelaySettings = RelaySettings()
     sending: SendingSettings = SendingSettings()
     dkim: DkimSettings = DkimSettings()
+    templates: TemplatesSettings = TemplatesSettings()
     worker: WorkerSettings = WorkerSettings()
     log: LogSettings = LogSettings()
     _source: Path | None = PrivateAttr(None)

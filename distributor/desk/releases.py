@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from distributor.core.message import CompiledMessage
     from distributor.core.model import Draft, Sender
+    from distributor.mail.stationery import Stationery
     from distributor.store.database import Database
 
 #: RFC 2047: text in disguise. Ours is encoded when the mail is built, never before.
@@ -98,8 +99,8 @@ def embargo_words(embargo: Embargo) -> str:
 class Releases:
     """Carries out orders; every one writes its audit row in the same transaction."""
 
-    def __init__(self, database: Database, templates: Path) -> None:
-        """Work on this database, with the templates in that folder."""
+    def __init__(self, database: Database, templates: Stationery | Path) -> None:
+        """Work on this database, with these templates."""
         self._database = database
         self._templates = templates
 

@@ -20,8 +20,6 @@ from email.mime.nonmultipart import MIMENonMultipart
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Final, Literal, cast
 
-import css_inline
-
 from distributor.core.final import check_final
 from distributor.core.furniture import furniture
 from distributor.core.header import check_body, check_text, constant_headers
@@ -35,7 +33,7 @@ from distributor.core.message import (
     header_names,
     merge,
 )
-from distributor.core.model import Recipient, Sender
+from distributor.core.model import Sender
 from distributor.core.quoted import quoted
 from distributor.core.script import BODIES, PARTS, SUBJECT, Script
 from distributor.core.wording import (
@@ -45,50 +43,37 @@ from distributor.core.wording import (
     telephone,
     unnumbered,
 )
-from distributor.errors import MessageError, TemplateError
+from distributor.errors import TemplateError
 from distributor.mail import calendar
-from distributor.mail.rendering import (
-    DecidesByRecipient,
-    RecipientValue,
-    TemplateFault,
-    read_templates,
-    render_part,
+from distributor.mail.chamber import Job
+from distributor.mail.performing import (
+    PROBES,
+    Performance,
+    job_of,
+    known,
+    parts_for,
+    proof_of,
+    rendered,
+    templates_of,
 )
+from distributor.mail.rendering import DecidesByRecipient
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from distributor.core.furniture import Furniture
     from distributor.core.letter import Sign
     from distributor.core.model import Draft
     from distributor.core.wording import ReleaseLine
-    from distributor.mail.rendering import Templates
+    from distributor.mail.stationery import Stationery, Templates
 
 _FIELDS: Final = tuple(SLOT_VALUES)
 _CODINGS: Final[tuple[Literal["text", "html"], ...]] = ("text", "html")
-_INLINER: Final = css_inline.CSSInliner(
-    keep_at_rules=True,  # the phone's and the dark screen's rules cannot be inlined
-    load_remote_stylesheets=False,
-    minify_css=True,
-)
-#: Empty, long, beyond ASCII, and markup: what a value must not be able to change.
-_PROBES: Final = (
-    Recipient("a@example.com"),
-    Recipient(
-        f"{'l' * 64}@{'long.' * 12}example.com",
-        name="Maximiliana " * 16 + "Long",
-        given_name="Maximiliana" * 9,
-        outlet=".The very long outlet " * 12,
-    ),
-    Recipient(
-        "zoe@xn--zeitung-n2a.example", "Zoë Ōta-Müller", "Zoë", "Die Straßenzeitung \U0001f5de"
-    ),
-    Recipient("b&b@example.com", '<b>&"', "From '&amp;'", "</td>=?x?q?=0D?= = {{ 7*7 }}"),
-)
 
 
-def compile_message(content: ReleaseContent, *, kind: str, templates: Path) -> CompiledMessage:
+def compile_message(
+    content: ReleaseContent, *, kind: str, templates: Stationery | Path
+) -> CompiledMessage:
     """Compile ``content`` with the templates of ``kind``.
 
     Raises:
@@ -98,7 +83,7 @@ def compile_message(content: ReleaseContent, *, kind: str, templates: Path) -> C
 
     """
     _check_content(content)
-    texts = read_templates(kind, templates)
+    texts = templates_of(kind, templates)
     values = json.dumps(_plain(_context(content)), sort_keys=True, separators=(",", ":"))
     desk = _Desk(content, kind, texts, values)
     reasons: dict[str, str] = {}
@@ -114,7 +99,7 @@ def compile_message(content: ReleaseContent, *, kind: str, templates: Path) -> C
 def letter_of(compiled: CompiledMessage, sender: Sender, sign: Sign | None = None) -> Letter:
     """A letter with all it needs to render what its message does not hold ready, and to sign."""
     script = compiled.script
-    render = None if script is None else _Renderer(compiled.kind, script)
+    render = None if script is None else Performance(compiled.kind, script)
     return Letter(compiled, sender, render, sign)
 
 
@@ -131,16 +116,14 @@ class _Desk:
         """Compile; parts with a reason, and those found to have one now, are left to rendering."""
         # Unguessable, so that no release text can pose as a slot.
         token = secrets.token_hex(8)
-        marks = {
-            field: RecipientValue(field, f"q{token}{at:02}q") for at, field in enumerate(_FIELDS)
-        }
-        context = {**json.loads(self.values), "recipient": marks}
+        marks = {field: f"q{token}{at:02}q" for at, field in enumerate(_FIELDS)}
+        job = Job(self.kind, self.texts, self.values)
         ready: dict[str, str] = {}
         for part in PARTS:
             if part in reasons:
                 continue
             try:
-                ready[part] = _part(self.kind, part, context, self.texts)
+                ready[part] = rendered(job, part, marks, marked=True)
             except DecidesByRecipient as error:
                 reasons[part] = f"{error}{_line_of(self.texts, error.place)}"
         if token in ready.get(SUBJECT, ""):
@@ -153,7 +136,7 @@ class _Desk:
             return None
         parts = tuple((part, reasons[part]) for part in PARTS if part in reasons)
         script = Script(templates=self.texts, values=self.values, reasons=parts, proof="")
-        return replace(script, proof=_proof(self.kind, script))
+        return replace(script, proof=proof_of(self.kind, script))
 
 
 def _line_of(texts: Templates, place: str) -> str:
@@ -163,58 +146,6 @@ def _line_of(texts: Templates, place: str) -> str:
     if not number or int(number) > len(lines):
         return ""
     return f" in “{lines[int(number) - 1].strip()[:120]}”"
-
-
-def _part(kind: str, part: str, context: Mapping[str, object], texts: Templates) -> str:
-    out = render_part(kind, part, context, templates=texts)
-    if not part.endswith(".html.j2"):
-        return out
-    try:
-        return _INLINER.inline(out)
-    except css_inline.InlineError as error:
-        raise TemplateFault(f"{kind}/{part}", "its styles cannot be put inline") from error
-
-
-def _parts(kind: str, script: Script, recipient: Recipient) -> dict[str, str]:
-    known = {field: value_of(recipient) for field, value_of in SLOT_VALUES.items()}
-    context = {**json.loads(script.values), "recipient": known}
-    return {part: _part(kind, part, context, script.templates) for part in script.parts}
-
-
-def _proof(kind: str, script: Script) -> str:
-    came = [_parts(kind, script, probe) for probe in _PROBES]
-    return hashlib.sha256(json.dumps(came, sort_keys=True).encode("ascii")).hexdigest()
-
-
-class _Renderer:
-    """Renders a script for one recipient after the other, as long as it does so as approved."""
-
-    def __init__(self, kind: str, script: Script) -> None:
-        """Render for the recipients of the proof: another library may render otherwise (I6)."""
-        self._kind = kind
-        self._script = script
-        try:
-            self._same = _proof(kind, script) == script.proof
-        except TemplateError:
-            self._same = False
-
-    def __call__(self, recipient: Recipient) -> dict[str, str]:
-        """The parts of one recipient.
-
-        Raises:
-            MessageError: they cannot be rendered, or not as approved. No text is repeated.
-
-        """
-        if not self._same:
-            raise MessageError(
-                "the templates do not give what they gave at approval",
-                remedy="The program was changed since. Edit the release and approve it anew.",
-            )
-        try:
-            return _parts(self._kind, self._script, recipient)
-        except TemplateFault as error:
-            # What a template says of a fault may hold the recipient's data.
-            raise MessageError(f"{error.place} cannot be rendered for this recipient") from None
 
 
 def _plain(value: object) -> object:
@@ -350,7 +281,7 @@ def _assemble(
     )
     html = ready.get(BODIES[1])
     if html is None and script is not None:
-        html = _parts(kind, script, _PROBES[0])[BODIES[1]]
+        html = rendered(job_of(kind, script), BODIES[1], known(PROBES[0]))
     return CompiledMessage(
         kind=kind,
         language=content.language,
@@ -406,11 +337,11 @@ def _tree(text: str, html: str) -> MIMEMultipart:
 def _odd_parts(compiled: CompiledMessage, texts: Templates, values: str) -> list[str]:
     """The parts that come out otherwise for some probe when spliced than when rendered whole."""
     render = letter_of(compiled, Sender("", "press@example.com")).render
+    job = Job(compiled.kind, texts, values)
     odd: set[str] = set()
-    for probe in _PROBES:
-        known = {field: value_of(probe) for field, value_of in SLOT_VALUES.items()}
-        context = {**json.loads(values), "recipient": known}
-        whole = [_part(compiled.kind, part, context, texts) for part in PARTS]
+    for probe in PROBES:
+        parts = parts_for(job, PARTS, probe)
+        whole = [parts[part] for part in PARTS]
         personal = Personal(
             recipient=probe,
             message_id="<probe@example.com>",

@@ -4,7 +4,7 @@ The only importer of Jinja2 for mail. The sandbox is immutable, an undefined nam
 escaped by itself, and a context holds no more than texts, numbers, collections and our own frozen
 nouns: no settings, no environment, no open file.
 
-A kind's templates are read once, with all they refer to (:func:`read_templates`), and rendered from
+A kind's templates are found once, with all they refer to (:func:`referred`), and rendered from
 those texts: a folder that changes meanwhile changes nothing.
 
 Invariant: no template decides by a recipient's data unseen; see :class:`RecipientValue`.
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 import jinja2
+from jinja2 import nodes
 from jinja2.exceptions import SecurityError
 from jinja2.meta import find_referenced_templates
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -27,6 +28,7 @@ from markupsafe import Markup, escape
 
 from distributor.core.script import PARTS, SUBJECT
 from distributor.errors import TemplateError
+from distributor.mail.stationery import TemplateFault, Templates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,24 +47,16 @@ _LINK: Final = re.compile(
 #: What the expressions of a template may raise.
 _TEMPLATE_FAULTS: Final = (
     *(jinja2.TemplateError, ArithmeticError, AttributeError, LookupError),
-    *(RuntimeError, TypeError, ValueError),
+    *(RuntimeError, SyntaxError, TypeError, ValueError),
 )
 
 
-#: The texts of a kind's templates, and of all they refer to, by name.
-Templates = tuple[tuple[str, str], ...]
 #: The most characters that one template may give.
 OUTPUT_MAX: Final = 4_000_000
 _POWER_MAX: Final = 1_000
-
-
-class TemplateFault(TemplateError):
-    """A template that cannot be rendered; ``place`` is its file and line."""
-
-    def __init__(self, place: str, message: str, *, remedy: str | None = None) -> None:
-        """Keep where it is apart from what is said: only the place is free of the mail's words."""
-        super().__init__(f"{place}: {message}", remedy=remedy)
-        self.place = place
+TOO_MUCH: Final = "it takes more memory than a mail can need"
+_FORBIDDEN: Final = "A template may show its values, and choose and repeat by them; no more."
+_SMALLER: Final = "Make what is repeated, padded or formatted there smaller."
 
 
 class DecidesByRecipient(TemplateFault):
@@ -111,8 +105,8 @@ class RecipientValue:
     __truediv__ = __rtruediv__ = __floordiv__ = __pow__ = __neg__ = __pos__ = _fail
 
 
-def read_templates(kind: str, folder: Path) -> Templates:
-    """The three templates of ``kind`` in ``folder``, and every one they extend, include or import.
+def referred(kind: str, texts: Mapping[str, str]) -> Templates:
+    """The three templates of ``kind``, and every one they extend, include or import, of ``texts``.
 
     Raises:
         TemplateError: a template is broken, or names another by an expression.
@@ -120,27 +114,48 @@ def read_templates(kind: str, folder: Path) -> Templates:
     """
     if not _KIND.fullmatch(kind):
         raise TemplateError(f"{kind[:40]!r} is not a kind of mail")
-    loader = jinja2.FileSystemLoader(folder)
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-    texts: dict[str, str] = {}
+    found: dict[str, str] = {}
     waiting = [f"{kind}/{part}" for part in PARTS]
     while waiting:
         name = waiting.pop()
-        if name in texts:
-            continue
-        try:
-            texts[name] = loader.get_source(environment, name)[0]
-            referred = find_referenced_templates(environment.parse(texts[name], name))
-        except jinja2.TemplateNotFound:
-            continue  # rendering says who asked for it
-        except jinja2.TemplateSyntaxError as error:
-            raise TemplateError(f"{name}, line {error.lineno}: {error.message}") from error
-        for other in referred:
+        if name in found or name not in texts:
+            continue  # rendering says who asked for what is not there
+        found[name] = texts[name]
+        tree = parsed(name, texts[name])
+        for other in find_referenced_templates(tree):
             if other is None:
-                msg = f"{name}: it names another template by an expression"
-                raise TemplateError(msg, remedy="Write the other template's name out.")
+                raise TemplateFault(
+                    f"{name}, line {_named_by_expression(tree)}",
+                    "it names another template by an expression",
+                    remedy="Write the other template's name out.",
+                )
             waiting.append(other)
-    return tuple(sorted(texts.items()))
+    return tuple(sorted(found.items()))
+
+
+def parsed(name: str, text: str) -> nodes.Template:
+    """The syntax of one template.
+
+    Raises:
+        TemplateFault: it has none; the line is named.
+
+    """
+    try:
+        return ENVIRONMENT.parse(text, name)
+    except jinja2.TemplateSyntaxError as error:
+        raise TemplateFault(f"{name}, line {error.lineno}", str(error.message)) from error
+    except RecursionError as error:
+        raise TemplateFault(name, "is nested too deeply", remedy="Write it flatter.") from error
+
+
+def _named_by_expression(tree: nodes.Template) -> int:
+    kinds = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
+    lines = (
+        node.lineno
+        for node in tree.find_all(kinds)
+        if not isinstance(cast("nodes.Include", node).template, nodes.Const)
+    )
+    return next(lines, 1)
 
 
 def render(kind: str, context: Mapping[str, object], *, templates: Templates) -> Rendered:
@@ -211,12 +226,17 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
 @lru_cache(maxsize=8)
 def _environment(templates: Templates) -> ImmutableSandboxedEnvironment:
-    texts = dict(templates)
+    return _sandbox(dict(templates))
+
+
+def _sandbox(texts: Mapping[str, str]) -> ImmutableSandboxedEnvironment:
     environment = _Sandbox(
         # The name stands for the file, so that an error can say where it came up.
         loader=jinja2.FunctionLoader(
             lambda name: (texts[name], name, lambda: True) if name in texts else None
         ),
+        # Nothing is worked out while a template is read, where no line of it would be named.
+        optimized=False,
         undefined=jinja2.StrictUndefined,
         autoescape=_is_html,
         finalize=_shown,
@@ -231,7 +251,8 @@ def _is_html(name: str | None) -> bool:
     return name is not None and name.endswith(".html.j2")
 
 
-def _shown(value: object) -> object:
+@jinja2.pass_context  # so that it is not applied to constants before anything is rendered
+def _shown(_: Context, value: object) -> object:
     return value.mark if isinstance(value, RecipientValue) else value
 
 
@@ -283,6 +304,10 @@ def _render(
         raise DecidesByRecipient(_place(name, error), str(error), remedy=error.remedy) from error
     except TemplateError as error:
         raise TemplateFault(_place(name, error), str(error), remedy=error.remedy) from error
+    except MemoryError as error:
+        raise TemplateFault(_place(name, error), TOO_MUCH, remedy=_SMALLER) from error
+    except SecurityError as error:
+        raise TemplateFault(_place(name, error), str(error), remedy=_FORBIDDEN) from error
     except _TEMPLATE_FAULTS as error:
         raise TemplateFault(_place(name, error), str(error)) from error
     return "".join(pieces)
@@ -294,7 +319,11 @@ def _place(name: str, error: BaseException) -> str:
     step: TracebackType | None = error.__traceback__
     while step is not None:
         path = Path(step.tb_frame.f_code.co_filename)
-        if path.suffix == ".j2":
+        if path.suffix in {".j2", ".css"}:
             place = f"{path.parent.name}/{path.name}, line {step.tb_lineno}"
         step = step.tb_next
     return place
+
+
+#: What parses and knows filters; it loads nothing.
+ENVIRONMENT: Final = _sandbox({})

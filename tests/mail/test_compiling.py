@@ -14,17 +14,19 @@ from distributor.core.message import SLOT_VALUES, CompiledMessage, merge
 from distributor.core.model import Recipient
 from distributor.core.script import PARTS
 from distributor.errors import MessageError, TemplateError
+from distributor.mail.chamber import chamber
 from distributor.mail.compiling import (
     _context,
     _events,
-    _part,
     _plain,
     compile_message,
     decoded_parts,
     letter_of,
     unfolded_subject,
 )
-from distributor.mail.rendering import read_templates
+from distributor.mail.parts import part_of
+from distributor.mail.rendering import referred
+from distributor.mail.stationery import gathered
 from tests.golden.samples import EMBARGOED, FOREIGN, LIFT, LONG, PERSONAL, PLAIN, TEMPLATES
 
 if TYPE_CHECKING:
@@ -97,7 +99,7 @@ def assert_same(message: CompiledMessage, content: ReleaseContent, folder: Path)
     """Every recipient's mail, as it is stored and sent, is what rendering it whole gives."""
     stored = CompiledMessage.from_json(message.to_json())
     letter = letter_of(stored, content.sender)
-    texts = read_templates("release", folder)
+    texts = referred("release", gathered(folder))
     values = cast("dict[str, Any]", _plain(_context(content)))
 
     @settings(
@@ -110,7 +112,7 @@ def assert_same(message: CompiledMessage, content: ReleaseContent, folder: Path)
     def same(recipient: Recipient) -> None:
         known = {name: value_of(recipient) for name, value_of in SLOT_VALUES.items()}
         context = {**values, "recipient": known}
-        subject, text, html = (_part("release", part, context, texts) for part in PARTS)
+        subject, text, html = (part_of("release", part, context, texts) for part in PARTS)
         data = letter.copy_for(recipient, reference="k7f3", date=LIFT)
         assert decoded_parts(data)[0] == text
         assert _events(decoded_parts(data)[1]) == _events(html)
@@ -232,7 +234,12 @@ def test_i6_a_program_that_renders_otherwise_sends_nothing(
 ) -> None:
     (templates / "release" / "body.txt.j2").write_text("{{ (recipient.name ~ '!') | wrapped }}")
     message = compile_message(PLAIN, kind="release", templates=templates)
-    monkeypatch.setattr("distributor.mail.rendering.TEXT_WIDTH", 20)
+
+    def otherwise(*asked: Any, **how: Any) -> str:
+        return rendered(*asked, **how) + "!"
+
+    rendered = chamber().rendered
+    monkeypatch.setattr(chamber(), "rendered", otherwise)
     letter = letter_of(message, PLAIN.sender)
     with pytest.raises(MessageError, match="what they gave at approval"):
         letter.copy_for(PERSONAL.recipient, reference="k7f3", date=LIFT)

@@ -10,7 +10,8 @@ import pytest
 from distributor.core.model import Dateline, Recipient
 from distributor.core.wording import Block
 from distributor.errors import TemplateError
-from distributor.mail.rendering import Rendered, read_templates, render
+from distributor.mail.rendering import Rendered, referred, render
+from distributor.mail.stationery import gathered
 
 
 def rendered(folder: Path, line: str, html: str = "x", /, **context: object) -> Rendered:
@@ -20,7 +21,7 @@ def rendered(folder: Path, line: str, html: str = "x", /, **context: object) -> 
     (kind / "body.txt.j2").write_text(line)
     (kind / "body.html.j2").write_text(html)
     return render(
-        "note", {"headline": "A & B", **context}, templates=read_templates("note", folder)
+        "note", {"headline": "A & B", **context}, templates=referred("note", gathered(folder))
     )
 
 
@@ -56,7 +57,7 @@ def test_a_template_fault_names_file_and_line(tmp_path: Path, line: str, said: s
 def test_a_missing_kind_is_a_fault(tmp_path: Path) -> None:
     for kind, said in (("none", "there is no template"), ("../release", "not a kind"), ("", "not")):
         with pytest.raises(TemplateError, match=said):
-            render(kind, {}, templates=read_templates(kind, tmp_path))
+            render(kind, {}, templates=referred(kind, gathered(tmp_path)))
 
 
 def test_a_context_holds_only_values(tmp_path: Path) -> None:

@@ -268,8 +268,9 @@ class Dispatch:
     async def _hand_out(self, holding: Holding, group: list[Delivery]) -> None:
         letters = self._letters[holding.wave.version_id]
         parcels = [Parcel(holding, delivery, letters[delivery.compiled_id]) for delivery in group]
-        if self._signers is not None:
-            # Signing takes longer than all else of a mail: on other threads, while mails leave.
+        # Rendering waits for another process, and signing takes longer than all else of a mail: on
+        # other threads, while mails leave.
+        if self._signers is not None or any(letter.render for letter in letters.values()):
             loop = asyncio.get_running_loop()
             shares = [parcels[at::_CORES] for at in range(_CORES)]
             await asyncio.gather(
@@ -320,5 +321,7 @@ def _signers() -> ThreadPoolExecutor:
 def _make(parcels: list[Parcel]) -> None:
     """Make these copies; one that must not leave is told of when its turn comes."""
     for parcel in parcels:
-        with contextlib.suppress(MessageError):
+        try:
             parcel.copy = parcel.made()
+        except MessageError as fault:
+            parcel.fault = fault

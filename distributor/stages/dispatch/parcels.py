@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from distributor.core.letter import Letter
     from distributor.core.model import Delivery
     from distributor.core.outcome import TransactionFacts
+    from distributor.errors import MessageError
     from distributor.mail.transaction import Envelope
     from distributor.stages.dispatch.claims import Holding
 
@@ -27,13 +28,14 @@ AHEAD = 100
 class Parcel:
     """One delivery on its way to a connection, with the letter its copy is made from.
 
-    ``copy`` is there when it was made beforehand.
+    ``copy``, or the ``fault`` why there is none, is there when it was made beforehand.
     """
 
     holding: Holding
     delivery: Delivery
     letter: Letter
     copy: FinalBytes | None = None
+    fault: MessageError | None = None
 
     def made(self) -> FinalBytes:
         """The recipient's copy, made now unless it is there.
@@ -44,6 +46,8 @@ class Parcel:
         """
         if self.copy is not None:
             return self.copy
+        if self.fault is not None:
+            raise self.fault
         delivery = self.delivery
         return self.letter.copy_for(
             delivery.recipient, reference=delivery.reference, date=delivery.dated_at
