@@ -5,6 +5,7 @@ One is Python's own, the other postal-mime, which has its own MIME code and runs
 
 from __future__ import annotations
 
+import json
 import re
 from email import message_from_bytes, policy
 from html import unescape
@@ -12,8 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
 
+from distributor.core.script import PARTS
 from distributor.mail import compiling
-from distributor.mail.rendering import PARTS, read_templates
+from distributor.mail.chamber import Job
+from distributor.mail.performing import parts_for, templates_of
 from tests.golden import judges
 from tests.golden.drawn import NAMES, mail
 from tests.golden.samples import TEMPLATES
@@ -107,10 +110,9 @@ def view_of_postal_mime(found: dict[str, Any]) -> View:
 
 def rendered(one: Mail) -> tuple[str, str, str]:
     """Subject, text and HTML as the templates give them whole, never encoded nor spliced."""
-    texts = read_templates("release", TEMPLATES)
-    known = {field: of(one.recipient) for field, of in compiling.SLOT_VALUES.items()}
-    context = {**compiling._context(one.content), "recipient": known}
-    subject, text, html = (compiling._part("release", part, context, texts) for part in PARTS)
+    values = json.dumps(compiling._plain(compiling._context(one.content)))
+    job = Job("release", templates_of("release", TEMPLATES), values)
+    subject, text, html = parts_for(job, PARTS, one.recipient).values()
     return subject, text, html
 
 
