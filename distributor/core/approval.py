@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
 def seal_of(version: Version, digests: Iterable[str]) -> str:
     """SHA-256 over everything a person approves, in hex; any edit gives another."""
-    bound = {
+    bound: dict[str, object] = {
         "release": version.release_id,
         "number": version.number,
         "draft": asdict(version.draft),
         "sender": asdict(version.sender),
         "messages": sorted(digests),
     }
+    if version.sequel is not None:
+        bound["sequel"] = asdict(version.sequel)
     canonical = json.dumps(bound, sort_keys=True, ensure_ascii=True, default=str)
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()

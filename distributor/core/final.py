@@ -26,16 +26,19 @@ _TO: Final = re.compile(
     rf"(?:(?:\"(?:[^\"\\]|\\.)*\"|{_ATOMS}(?:(?:\r\n)? {_ATOMS})*)(?:\r\n)? <([^<>\r\n ]+)>"
     r"|([^<>\r\n ,;]+))",
 )
+_ID: Final = r"<[A-Za-z0-9._+-]{1,128}@[A-Za-z0-9.-]{1,253}>"
 #: The personal headers of nearly every mail. What is folded or long is left to the slow way.
 _HEADERS: Final[Mapping[str, str]] = {
     "To": r"(?=[^\r\n]{1,72}\r\n)"
     rf"(?:(?:\"(?:[ !#-\[\]-~]|\\[ -~])*\"|{_ATOMS}(?: {_ATOMS})*) <([!-;=?-~]+)>"
     r"|([!-+\--:=?-~]+))",
     "Date": r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d \+0000",
-    "Message-ID": r"<[A-Za-z0-9._+-]{1,128}@[A-Za-z0-9.-]{1,253}>",
+    "Message-ID": _ID,
     "X-Distributor-Delivery": r"[A-Za-z0-9._-]{1,64}",
     "List-Id": r"<[A-Za-z0-9._-]{1,253}>",
     "List-Unsubscribe": r"<mailto:[!-;=?-~]{3,900}>",
+    "In-Reply-To": _ID,
+    "References": rf"{_ID}(?:\r\n {_ID})*",
     "Subject": r"[!-~][ -~]{0,66}(?:\r\n [!-~][ -~]{0,74})*",
 }
 #: One line of a slot's value, softly broken (RFC 2045 6.7): the text goes on in the next line.

@@ -239,6 +239,23 @@ def check_form(form: re.Pattern[str], value: str, name: str) -> None:
         raise MessageError(f"the {name} {value[:80]!a} is not well-formed")
 
 
+def thread_headers(thread: str) -> str:
+    """In-Reply-To and References of a mail that follows others of its recipient (RFC 5322 3.6.4).
+
+    ``thread`` holds their Message-IDs, the oldest first, parted by blanks: the last is the parent.
+    Each stands on a line of its own, so that none is ever broken.
+
+    Raises:
+        MessageError: one of them is no Message-ID.
+
+    """
+    ids = thread.split(" ")
+    for each in ids:
+        check_form(MESSAGE_ID, each, "earlier Message-ID")
+    chain = "\r\n ".join(ids)
+    return f"In-Reply-To: {ids[-1]}\r\nReferences: {chain}\r\n"
+
+
 def constant_headers(
     sender: Sender,
     *,

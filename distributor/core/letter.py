@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import quote
 
 from distributor.core.final import FinalBytes, check_final, frame_of
@@ -46,8 +46,8 @@ class Letter:
     _domain: str = field(init=False, repr=False, compare=False)
     _list_id: str = field(init=False, repr=False, compare=False)
     _unsubscribe: str = field(init=False, repr=False, compare=False)
-    _headers: tuple[str, ...] = field(init=False, repr=False, compare=False)
-    _frame: Frame | None = field(init=False, repr=False, compare=False)
+    _single: _Form = field(init=False, repr=False, compare=False)
+    _threaded: _Form = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Prepare the copies. A message that is not fit to leave is told of at each copy."""
@@ -64,21 +64,19 @@ class Letter:
             "_domain": domain,
             "_list_id": sample.list_id,
             "_unsubscribe": unsubscribe_uri(self.sender, ""),
-            "_headers": header_names(self.compiled, sample),
-            "_frame": frame_of(
-                personal_names(self.compiled, sample),
-                tuple(name for name, _ in self.compiled.headers),
-                (self.compiled.opening, *self.compiled.segments[1:]),
-                whole=self.compiled.script is not None,
-            ),
+            "_single": _form(self.compiled, sample),
+            "_threaded": _form(self.compiled, sample._replace(thread=sample.message_id)),
         }
         for name, value in prepared.items():
             object.__setattr__(self, name, value)
 
-    def copy_for(self, recipient: Recipient, *, reference: str, date: datetime) -> FinalBytes:
+    def copy_for(
+        self, recipient: Recipient, *, reference: str, date: datetime, thread: str | None = None
+    ) -> FinalBytes:
         """The final, checked bytes of one journalist's copy.
 
-        The same arguments always give the same bytes: a resend is identical (I5).
+        ``thread``: the Message-IDs of their earlier mails that it follows, the oldest first. The
+        same arguments always give the same bytes: a resend is identical (I5).
 
         Raises:
             MessageError: The copy must not leave; the message names the rule, never the text.
@@ -91,19 +89,38 @@ class Letter:
             reference,
             f"{self._unsubscribe}{reference}",
             self._list_id,
+            thread,
         )
+        form = self._single if thread is None else self._threaded
         if self.render is None:
             data = merge(self.compiled, personal)
         else:
             data = merge(self.compiled, personal, self.render(recipient))
         check_final(
             data,
-            headers=self._headers,
+            headers=form.headers,
             recipient=recipient.address,
-            frame=self._frame,
+            frame=form.frame,
         )
         final = FinalBytes(data)
         return final if self.sign is None else self.sign(final, at=date)
+
+
+class _Form(NamedTuple):
+    """The headers that a copy must have, and what stands unchanged in it."""
+
+    headers: tuple[str, ...]
+    frame: Frame | None
+
+
+def _form(compiled: CompiledMessage, sample: Personal) -> _Form:
+    frame = frame_of(
+        personal_names(compiled, sample),
+        tuple(name for name, _ in compiled.headers),
+        (compiled.opening, *compiled.segments[1:]),
+        whole=compiled.script is not None,
+    )
+    return _Form(header_names(compiled, sample), frame)
 
 
 def content_of(version: Version) -> ReleaseContent:

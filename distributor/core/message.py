@@ -33,6 +33,7 @@ from distributor.core.header import (
     date_text,
     fold_mailbox,
     fold_text,
+    thread_headers,
 )
 from distributor.core.model import Draft, Recipient, Sender
 from distributor.core.quoted import READY, quoted
@@ -41,6 +42,8 @@ from distributor.errors import MessageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from distributor.core.sequel import SequelContent
 
 #: How a slot writes its value. A whole part is quoted as its template gave it.
 Coding = Literal["text", "html", "whole"]
@@ -56,6 +59,7 @@ class ReleaseContent:
     ``embargo_at`` is in UTC and needs its ``zone``. ``lifted`` says what the mail will be when it
     arrives: a general wave leaves at the lift, so its mail must not claim to be embargoed; only an
     advance copy (``lifted=False``) carries the banner. ``unsubscribe`` is a mail address.
+    ``sequel`` is set in a mail that speaks of an earlier one.
     """
 
     draft: Draft
@@ -65,6 +69,7 @@ class ReleaseContent:
     zone: str | None = None
     lifted: bool = True
     unsubscribe: str | None = None
+    sequel: SequelContent | None = None
 
 
 class Personal(NamedTuple):
@@ -72,7 +77,8 @@ class Personal(NamedTuple):
 
     ``message_id`` stands in its angle brackets; ``date`` is in UTC; ``unsubscribe_mailto`` is a
     ``mailto:`` URI; ``list_id`` is bare (``press.example.org``); ``delivery`` is our opaque
-    reference.
+    reference; ``thread`` the Message-IDs of this recipient's earlier mails, oldest first, parted by
+    blanks.
     """
 
     recipient: Recipient
@@ -81,6 +87,7 @@ class Personal(NamedTuple):
     delivery: str
     unsubscribe_mailto: str | None = None
     list_id: str | None = None
+    thread: str | None = None
 
 
 class Slot(NamedTuple):
@@ -254,7 +261,7 @@ def merge(
 
 
 def _personal_headers(personal: Personal) -> str:
-    recipient, message_id, date, delivery, mailto, list_id = personal
+    recipient, message_id, date, delivery, mailto, list_id, thread = personal
     address = check_address(recipient.address, "recipient's address")
     if not _MARKS(f"{message_id}\n{delivery}\n{list_id}\n{mailto}"):
         # One look for all of them found a fault, or one that is left out.
@@ -275,6 +282,8 @@ def _personal_headers(personal: Personal) -> str:
     if mailto is not None:
         # One unbroken line whatever its length: RFC 2369 forbids white space in the brackets.
         block += f"List-Unsubscribe: <{mailto}>\r\n"
+    if thread is not None:
+        block += thread_headers(thread)
     return block
 
 
@@ -289,6 +298,7 @@ def personal_names(compiled: CompiledMessage, personal: Personal) -> tuple[str, 
     optional = (
         *(("List-Id",) if personal.list_id is not None else ()),
         *(("List-Unsubscribe",) if personal.unsubscribe_mailto is not None else ()),
+        *(("In-Reply-To", "References") if personal.thread is not None else ()),
         *(("Subject",) if script is not None and SUBJECT in script.parts else ()),
     )
     return ("To", "Date", "Message-ID", "X-Distributor-Delivery", *optional)

@@ -163,6 +163,19 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Sequel:
+    """What a version is to the one before it: a correction, a withdrawal or a follow-up.
+
+    ``base_id`` is the version it speaks of, ``base_on`` the day that one went out (the desk's).
+    """
+
+    kind: WaveKind
+    reason: str
+    base_id: int
+    base_on: date
+
+
+@dataclass(frozen=True, slots=True)
 class Version:
     """One immutable edition of a release, as stored. ``number`` counts from 1 in its release."""
 
@@ -176,6 +189,7 @@ class Version:
     created_at: datetime
     approved_at: datetime | None = None
     seal: str | None = None
+    sequel: Sequel | None = None
 
     @property
     def ref(self) -> str:

@@ -18,6 +18,8 @@ from distributor.core.timing import MONTHS, WEEKDAYS, describe, find_zone
 if TYPE_CHECKING:
     from datetime import date, datetime
 
+    from distributor.core.model import Dateline
+
 #: Between the day and the time of day, and behind it: "1. Dezember 2026, 00:01 Uhr".
 _TIME_OF_DAY: Final = {"de": ", {time} Uhr", "fr": " à {time}", "es": ", {time} h"}
 
@@ -65,6 +67,14 @@ def day(on: date, language: str) -> str:
     if locale is None:
         return f"{on.day} {MONTHS[on.month - 1]} {on.year}"
     return _first(format_date(on, "long", locale=locale), on, locale)
+
+
+def dateline(written: Dateline | None, language: str) -> str:
+    """``London, 1 December 2026``, or the half of it that is known, or nothing."""
+    if written is None:
+        return ""
+    on = day(written.date, language) if written.date else ""
+    return ", ".join(part for part in (written.place, on) if part)
 
 
 def _first(written: str, on: date, locale: Locale) -> str:

@@ -33,10 +33,12 @@ from distributor.core.message import (
     header_names,
     merge,
 )
-from distributor.core.model import Sender
+from distributor.core.model import Sender, WaveKind
 from distributor.core.quoted import quoted
 from distributor.core.script import BODIES, PARTS, SUBJECT, Script
+from distributor.core.sequel import sequel_words
 from distributor.core.wording import (
+    ReleaseLine,
     blocks,
     direction,
     release_line,
@@ -57,6 +59,7 @@ from distributor.mail.performing import (
     templates_of,
 )
 from distributor.mail.rendering import DecidesByRecipient
+from distributor.mail.sequels import sequel_context
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +67,6 @@ if TYPE_CHECKING:
     from distributor.core.furniture import Furniture
     from distributor.core.letter import Sign
     from distributor.core.model import Draft
-    from distributor.core.wording import ReleaseLine
     from distributor.mail.stationery import Stationery, Templates
 
 _FIELDS: Final = tuple(SLOT_VALUES)
@@ -173,6 +175,8 @@ def _check_content(content: ReleaseContent) -> None:
     check_body(draft.body, "body")
     check_body(draft.end_marker or "", "end marker")
     check_body("".join(draft.notes), "notes")
+    if content.sequel is not None:
+        check_text(content.sequel.reason, "reason")
     for standing in draft.boilerplate:
         check_body(standing.text + (standing.organisation or ""), "boilerplate")
     for contact in draft.contacts:
@@ -203,7 +207,7 @@ def _context(content: ReleaseContent) -> dict[str, object]:
         "label": draft.label or words.label,
         "headline": draft.headline or "",
         "subheadline": draft.subheadline or "",
-        "dateline": _dateline(content),
+        "dateline": calendar.dateline(draft.dateline, content.language),
         "body": blocks(draft.body),
         "end_marker": draft.end_marker or words.ends,
         "contacts": _contacts(draft),
@@ -217,6 +221,7 @@ def _context(content: ReleaseContent) -> dict[str, object]:
         ],
         "organisation": organisation,
         "unsubscribe": unsubscribe,
+        **sequel_context(content),
     }
 
 
@@ -224,19 +229,14 @@ def release_line_of(content: ReleaseContent) -> ReleaseLine:
     """The one sentence of when it may be used, that subject, text and HTML take (statement 61)."""
     at, zone, language = content.embargo_at, content.zone, content.language
     words = furniture(language)
+    withdrawn = content.sequel is not None and content.sequel.kind is WaveKind.WITHDRAWAL
+    if withdrawn and (content.lifted or at is None):
+        # Whoever reads but one line of it must not read that it is free for use.
+        return ReleaseLine(sequel_words(language).withdrawn, "", embargoed=True)
     if at is None or zone is None:
         return release_line(words, None, "", lifted=content.lifted)
     short = calendar.short_moment(at, zone, language)
     return release_line(words, calendar.moment(at, zone, language), short, lifted=content.lifted)
-
-
-def _dateline(content: ReleaseContent) -> str:
-    """``London, 1 December 2026``, or the half of it that is known, or nothing."""
-    dateline = content.draft.dateline
-    if dateline is None:
-        return ""
-    on = calendar.day(dateline.date, content.language) if dateline.date else ""
-    return ", ".join(part for part in (dateline.place, on) if part)
 
 
 def _about(words: Furniture, organisation: str) -> dict[str, str]:

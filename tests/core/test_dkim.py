@@ -83,6 +83,17 @@ def test_statement_44_from_is_signed_and_the_headers_that_matter_are_named_once_
     assert " l=" not in unfolded
 
 
+def test_the_mails_that_a_mail_follows_are_signed_with_it() -> None:
+    threaded = MAIL.replace(
+        b"\r\nFrom: ",
+        b"\r\nIn-Reply-To: <r0@harbours.example>\r\nReferences: <r0@x.example>\r\nFrom: ",
+    )
+    mail = relaxed(FinalBytes(threaded))
+    header = unsigned(DESK, mail, at=AT)
+    assert ":In-Reply-To:References:" in header.replace("\r\n ", "")
+    assert b"\r\nin-reply-to:<r0@harbours.example>\r\nreferences:" in to_sign(mail, header)
+
+
 def test_statement_45_the_signature_is_dated_as_the_mail_is() -> None:
     assert f"t={int(AT.timestamp())};" in unsigned(DESK, relaxed(MAIL), at=AT)
 

@@ -231,3 +231,33 @@ def test_the_form_of_every_personal_header_is_judged_in_the_final_bytes() -> Non
         there = f"{name}: ".encode()
         for text in (b"\r\n", b"<", b" ", b"\xc3", b"\0", b"x" * 999):
             assert not frame.holds(data.replace(there, there + text), ANN.address), (name, text)
+
+
+@pytest.mark.parametrize(
+    ("found", "instead"),
+    [
+        (b"In-Reply-To: <b@press.example>\r\n", b""),
+        (b"\r\nReferences: ", b"\r\nX-References: "),
+        (b"<a@press.example>\r\n <b@", b"<a@press.example>\r\nBcc: x@y.example\r\n <b@"),
+        (b"In-Reply-To: ", b"In-Reply-To: <c@press.example>\r\nIn-Reply-To: "),
+    ],
+)
+def test_a_mail_that_follows_others_has_both_headers_once_and_nothing_between(
+    found: bytes, instead: bytes
+) -> None:
+    thread = "<a@press.example> <b@press.example>"
+    mine = personal(ANN)._replace(thread=thread)
+    message = a_message()
+    data = merge(message, mine)
+    expected = header_names(message, mine)
+    assert {"In-Reply-To", "References"} < set(expected)
+    assert found in data
+    for frame in (a_frame(message, mine), None):
+        check_final(data, headers=expected, recipient=ANN.address, frame=frame)
+        with pytest.raises(MessageError, match="headers"):
+            check_final(
+                data.replace(found, instead),
+                headers=expected,
+                recipient=ANN.address,
+                frame=frame,
+            )

@@ -100,3 +100,28 @@ def test_machine_words_of_a_delivery() -> None:
     assert domain_of('"odd@local"@desk.example') == "desk.example"
     replying = replace(DESK, reply_to="d&sk@desk.example")
     assert unsubscribe_uri(replying, "ab") == "mailto:d%26sk@desk.example?subject=unsubscribe%20ab"
+
+
+def test_a_copy_that_follows_earlier_mails_names_them_and_is_checked_for_it(
+    letter: Letter,
+) -> None:
+    data = letter.copy_for(
+        Recipient("ann@herald.example"),
+        reference=REFERENCE,
+        date=NOON,
+        thread="<one@desk.example> <two@desk.example>",
+    )
+    mail = message_from_bytes(data, policy=policy.default)
+    assert mail["In-Reply-To"] == "<two@desk.example>"
+    assert mail["References"].split() == ["<one@desk.example>", "<two@desk.example>"]
+
+
+@pytest.mark.parametrize(
+    "thread",
+    ["", "one@desk.example", "<one@desk.example>\r\nBcc: x@y.example", "<a@b.example>  <c@d.e>"],
+)
+def test_an_earlier_message_id_that_is_none_does_not_leave(letter: Letter, thread: str) -> None:
+    with pytest.raises(MessageError, match="earlier Message-ID"):
+        letter.copy_for(
+            Recipient("ann@herald.example"), reference=REFERENCE, date=NOON, thread=thread
+        )
