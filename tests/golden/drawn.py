@@ -17,6 +17,7 @@ from distributor.core.message import ReleaseContent
 from distributor.core.model import Boilerplate, Dateline, Draft, PressContact, Recipient, Sender
 from distributor.mail.compiling import compile_message, letter_of
 from tests.golden.samples import GOLDEN, LIFT, TEMPLATES
+from tests.golden.sequels import SEQUELS
 
 HERE: Final = Path(__file__).parent
 #: So many are drawn; the number is also what each is drawn by.
@@ -130,18 +131,20 @@ def drawn_letter(seed: int) -> tuple[Mail, Mail]:
 
 def kept(name: str) -> Mail:
     """A golden mail from its file."""
-    content, personal = GOLDEN[name]
+    content, personal = KEPT[name]
     data = (HERE / f"{name}.eml").read_bytes()
     return Mail(content, personal.recipient, personal.date, data)
 
 
+#: What the kept mails are made of.
+KEPT: Final = {**GOLDEN, **SEQUELS}
 #: The names of all mails; a drawn one is named by its number.
-NAMES: Final = (*GOLDEN, *(f"drawn {seed}" for seed in range(DRAWS)))
+NAMES: Final = (*KEPT, *(f"drawn {seed}" for seed in range(DRAWS)))
 
 
 def mail(name: str) -> Mail:
     """The mail of that name, of a drawn release its first copy."""
-    if name in GOLDEN:
+    if name in KEPT:
         return kept(name)
     return drawn_letter(int(name.removeprefix("drawn ")))[0]
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final, Literal
 from playwright.sync_api import sync_playwright
 
 from distributor.mail.compiling import decoded_parts
+from tests.golden.drawn import KEPT
 from tests.golden.judges import chromium
-from tests.golden.samples import GOLDEN
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, FloatRect
@@ -40,7 +40,7 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
-        for name in GOLDEN:
+        for name in KEPT:
             html = decoded_parts((HERE / f"{name}.eml").read_bytes())[1]
             for width in WIDTHS:
                 for scheme in SCHEMES:

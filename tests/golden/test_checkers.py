@@ -13,8 +13,7 @@ from playwright.sync_api import sync_playwright
 
 from distributor.mail.compiling import decoded_parts
 from tests.golden import judges
-from tests.golden.drawn import NAMES, mail
-from tests.golden.samples import GOLDEN
+from tests.golden.drawn import KEPT, NAMES, mail
 from tests.leftout import leave_out
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ KEPT_PAGE: Final = {
 }
 SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 #: Every kind and language of ours, and one that runs from right to left.
-LOOKED_AT: Final = (*GOLDEN, "drawn 4")
+LOOKED_AT: Final = (*KEPT, "drawn 4")
 
 
 def html_of(name: str) -> str:

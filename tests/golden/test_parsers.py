@@ -111,7 +111,9 @@ def view_of_postal_mime(found: dict[str, Any]) -> View:
 def rendered(one: Mail) -> tuple[str, str, str]:
     """Subject, text and HTML as the templates give them whole, never encoded nor spliced."""
     values = json.dumps(compiling._plain(compiling._context(one.content)))
-    job = Job("release", templates_of("release", TEMPLATES), values)
+    sequel = one.content.sequel
+    kind = sequel.kind if sequel is not None else "release"
+    job = Job(kind, templates_of(kind, TEMPLATES), values)
     subject, text, html = parts_for(job, PARTS, one.recipient).values()
     return subject, text, html
 
