@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, NoReturn
 
 from distributor.core.script import PARTS
 from distributor.errors import TemplateError
+from distributor.mail.markup import active_in, place_of
 from distributor.mail.parts import part_of
 from distributor.mail.rendering import (
     TOO_MUCH,
@@ -130,6 +131,9 @@ class Answers:
         if len(out.encode("utf-8", "surrogatepass")) > OUTPUT_MAX:
             place = f"{job['kind']}/{part}"
             raise TemplateFault(place, "it gives more than a mail can hold")
+        if part.endswith(".html.j2") and (active := active_in(out)):
+            place = place_of(active[0], job["templates"], f"{job['kind']}/{part}")
+            raise TemplateFault(place, active[0].says, remedy=active[0].remedy)
         return out
 
 
