@@ -112,6 +112,7 @@ class Links(HTMLParser):
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        del tag
         self.found += [value or "" for name, value in attrs if name in {"href", "src"}]
 
 
