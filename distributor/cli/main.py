@@ -24,6 +24,7 @@ from distributor.cli import (
     preview,
     release,
     suppressions,
+    templates,
     wave,
     worker,
 )
@@ -44,6 +45,7 @@ app.add_typer(release.app, name="release")
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(lists.app, name="lists")
 app.add_typer(suppressions.app, name="suppressions")
+app.add_typer(templates.app, name="templates")
 app.add_typer(database.app, name="db")
 app.add_typer(desk.audit_app, name="audit")
 app.command("init")(database.init)

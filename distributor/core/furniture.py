@@ -111,6 +111,8 @@ SPANISH: Final = Furniture(
     write_to="escriba a {address}",
 )
 _BY_LANGUAGE: Final = {"en": ENGLISH, "de": GERMAN, "fr": FRENCH, "es": SPANISH}
+#: The languages that have words of their own.
+LANGUAGES: Final = tuple(_BY_LANGUAGE)
 
 
 def furniture(language: str) -> Furniture:

@@ -21,6 +21,8 @@ from typing import IO, TYPE_CHECKING, Any, Final, NoReturn
 
 from distributor.core.script import PARTS
 from distributor.errors import TemplateError
+from distributor.mail.grammar import mistakes
+from distributor.mail.markup import active_in, place_of
 from distributor.mail.parts import part_of
 from distributor.mail.rendering import (
     TOO_MUCH,
@@ -106,6 +108,7 @@ class Answers:
             "render": self._render,
             "keep": self._keep,
             "referred": _referred,
+            "mistakes": _mistakes,
         }[question["do"]]
         try:
             return {"out": answer(question)}
@@ -130,11 +133,19 @@ class Answers:
         if len(out.encode("utf-8", "surrogatepass")) > OUTPUT_MAX:
             place = f"{job['kind']}/{part}"
             raise TemplateFault(place, "it gives more than a mail can hold")
+        if part.endswith(".html.j2") and (active := active_in(out)):
+            place = place_of(active[0], job["templates"], f"{job['kind']}/{part}")
+            raise TemplateFault(place, active[0].says, remedy=active[0].remedy)
         return out
 
 
 def _referred(question: dict[str, Any]) -> object:
     return referred(question["kind"], dict(question["templates"]))
+
+
+def _mistakes(question: dict[str, Any]) -> object:
+    found = mistakes(question["part"], dict(question["templates"]), question["known"])
+    return [[mistake.line, mistake.says, mistake.remedy] for mistake in found]
 
 
 def _fault(
@@ -194,6 +205,7 @@ def _warm(answers: Answers) -> None:
         question = {"do": "render", "job": "", "part": part, "marked": False}
         answers.to({**question, "recipient": {"name": "x"}})
     answers.to({**asked, "do": "referred"})
+    answers.to({**asked, "do": "mistakes", "part": "warm/subject.txt.j2", "known": {"wrds": []}})
 
 
 if __name__ == "__main__":

@@ -22,11 +22,12 @@ from typing import IO, TYPE_CHECKING, Any, Final, cast
 import distributor
 from distributor.errors import TemplateError
 from distributor.mail.cell import OUTPUT_MAX, read_frame, write_frame
+from distributor.mail.grammar import Mistake
 from distributor.mail.rendering import TOO_MUCH, DecidesByRecipient
 from distributor.mail.stationery import TemplateFault
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator, Mapping, Sequence
 
     from distributor.mail.stationery import Templates
 
@@ -97,6 +98,20 @@ class Chamber:
             question = {"do": "referred", "kind": kind, "templates": list(texts.items())}
             answer = self._answer(question, kind)
         return tuple((name, text) for name, text in cast("Any", _out(answer, kind)))
+
+    def mistakes(
+        self, name: str, templates: Mapping[str, str], known: Mapping[str, Sequence[str]]
+    ) -> list[Mistake]:
+        """What the source of one template shows; see :func:`.grammar.mistakes`.
+
+        Raises:
+            TemplateFault: it has no syntax at all, or reading it takes too much.
+
+        """
+        with self._lock:
+            told = {"part": name, "templates": list(templates.items()), "known": known}
+            answer = self._answer({"do": "mistakes", **told}, name)
+        return [Mistake(*found) for found in cast("Any", _out(answer, name))]
 
     def end(self) -> None:
         """End the child; the next question starts another."""

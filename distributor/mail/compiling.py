@@ -98,6 +98,16 @@ def compile_message(
             reasons[part] = f"{kind}/{part}: recipient data changes more than its own place"
 
 
+def context_names(content: ReleaseContent) -> dict[str, list[str]]:
+    """The names a template may show, each with those behind its dot, where there are such."""
+    context = cast("dict[str, object]", _plain(_context(content)))
+    names = {
+        name: sorted(cast("dict[str, object]", value)) if isinstance(value, dict) else []
+        for name, value in context.items()
+    }
+    return {**names, "recipient": list(SLOT_VALUES)}
+
+
 def letter_of(compiled: CompiledMessage, sender: Sender, sign: Sign | None = None) -> Letter:
     """A letter with all it needs to render what its message does not hold ready, and to sign."""
     script = compiled.script

@@ -43,10 +43,14 @@ class TemplateFault(TemplateError):
 
 @dataclass(frozen=True, slots=True)
 class Stationery:
-    """``folder`` is whole; what stands in ``own`` takes the place of what is called so there."""
+    """``folder`` is whole; what stands in ``own`` takes the place of what is called so there.
+
+    ``without`` are files of ``own`` that are set aside.
+    """
 
     folder: Path
     own: Path | None = None
+    without: frozenset[str] = frozenset()
 
 
 def stationery(templates: Stationery | Path) -> Stationery:
@@ -62,11 +66,11 @@ def gathered(templates: Stationery | Path) -> dict[str, str]:
 
     """
     paper = stationery(templates)
-    folders = [paper.folder] if paper.own is None else [paper.folder, paper.own]
-    found: dict[str, str] = {}
-    for folder in folders:
-        found |= {name: text_of(path, name) for name, path in listed(folder).items()}
-    return found
+    paths = listed(paper.folder)
+    if paper.own is not None:
+        own = listed(paper.own)
+        paths |= {name: path for name, path in own.items() if name not in paper.without}
+    return {name: text_of(path, name) for name, path in paths.items()}
 
 
 def listed(folder: Path) -> dict[str, Path]:
