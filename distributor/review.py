@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from distributor.core.address import key_of
+from distributor.core.final import whole_of
 from distributor.core.forecast import Forecast, forecast
 from distributor.core.letter import TEMPLATE, content_of
 from distributor.core.message import CompiledMessage
@@ -14,7 +15,17 @@ from distributor.core.model import Recipient, reference
 from distributor.core.states import DeliveryState, VersionState, WaveState
 from distributor.errors import NotFound
 from distributor.mail.compiling import compile_message, decoded_parts, letter_of, subject_of
-from distributor.store import audit, contacts, deliverylog, lists, relays, releases, waves, workers
+from distributor.store import (
+    attachments,
+    audit,
+    contacts,
+    deliverylog,
+    lists,
+    relays,
+    releases,
+    waves,
+    workers,
+)
 from distributor.store.deliverylog import Attempt, Copy, Filter, Line, Member
 
 if TYPE_CHECKING:
@@ -211,6 +222,7 @@ class Review:
         with self._database.read() as tx:
             version = releases.latest(tx, releases.find_release(tx, ref))
             copy = _SAMPLE if address is None else _copy(tx, version, address)
+        octets_of = attachments.reader(self._database)
         compiled = self.compiled(version)
         approved = compiled is not None
         if compiled is None:
@@ -218,15 +230,16 @@ class Review:
                 content_of(version),
                 kind=TEMPLATE,
                 templates=self._templates,
+                octets_of=octets_of,
             )
-        letter = letter_of(compiled, version.sender)
+        letter = letter_of(compiled, version.sender, octets_of=octets_of)
         data = letter.copy_for(
             copy.recipient,
             reference=copy.reference,
             date=copy.dated_at or now,
         )
         text, html = decoded_parts(data)
-        return Preview(version.ref, data, subject_of(data), text, html, approved)
+        return Preview(version.ref, whole_of(data), subject_of(data), text, html, approved)
 
     def log(self, ref: str, wanted: Filter) -> Iterator[Line]:
         """One line per delivery of a release, oldest first, streamed.

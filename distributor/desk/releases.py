@@ -20,7 +20,7 @@ from distributor.intake.addresses import read_address
 from distributor.intake.phone import with_e164
 from distributor.intake.text import decode, read_file
 from distributor.mail.compiling import compile_message
-from distributor.store import audit, releases, waves
+from distributor.store import attachments, audit, releases, waves
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -175,7 +175,12 @@ class Releases:
         with self._database.read() as tx:
             version = releases.latest(tx, releases.find_release(tx, ref))
         _require_approvable(version, now)
-        message = compile_message(content_of(version), kind=TEMPLATE, templates=self._templates)
+        message = compile_message(
+            content_of(version),
+            kind=TEMPLATE,
+            templates=self._templates,
+            octets_of=attachments.reader(self._database),
+        )
         compiled = releases.Compiled(
             TEMPLATE,
             version.draft.language,

@@ -16,7 +16,6 @@ from distributor.core.script import PARTS
 from distributor.errors import MessageError, TemplateError
 from distributor.mail.compiling import (
     _context,
-    _events,
     _part,
     _plain,
     compile_message,
@@ -24,6 +23,7 @@ from distributor.mail.compiling import (
     letter_of,
     unfolded_subject,
 )
+from distributor.mail.readhtml import seen_in
 from distributor.mail.rendering import read_templates
 from tests.golden.samples import EMBARGOED, FOREIGN, LIFT, LONG, PERSONAL, PLAIN, TEMPLATES
 
@@ -113,7 +113,7 @@ def assert_same(message: CompiledMessage, content: ReleaseContent, folder: Path)
         subject, text, html = (_part("release", part, context, texts) for part in PARTS)
         data = letter.copy_for(recipient, reference="k7f3", date=LIFT)
         assert decoded_parts(data)[0] == text
-        assert _events(decoded_parts(data)[1]) == _events(html)
+        assert seen_in(decoded_parts(data)[1]) == seen_in(html)
         assert unfolded_subject(data) == subject
 
     same()

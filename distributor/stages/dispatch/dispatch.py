@@ -19,7 +19,7 @@ from distributor.stages.dispatch.couriers import IDLE_S
 from distributor.stages.dispatch.fleet import Fleet
 from distributor.stages.dispatch.parcels import Parcel
 from distributor.stages.dispatch.quotas import Quotas
-from distributor.store import releases
+from distributor.store import attachments, releases
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -308,6 +308,7 @@ class Dispatch:
                 CompiledMessage.from_json(item.content),
                 sender,
                 None if self._signing is None else self._signing.sign,
+                attachments.reader(self._database),
             )
             for key, item in compiled.items()
         }
