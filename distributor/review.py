@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from distributor.core.address import key_of
+from distributor.core.enclosures import content_id
 from distributor.core.final import whole_of
 from distributor.core.forecast import Forecast, forecast
-from distributor.core.letter import TEMPLATE, content_of
+from distributor.core.letter import TEMPLATE, content_of, domain_of
 from distributor.core.message import CompiledMessage
 from distributor.core.model import Recipient, reference
 from distributor.core.states import DeliveryState, VersionState, WaveState
@@ -35,8 +37,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from distributor.core.enclosures import OctetsOf
     from distributor.core.limits import Limits
-    from distributor.core.model import Version, Wave
+    from distributor.core.model import Attachment, Version, Wave
     from distributor.store.audit import Entry
     from distributor.store.database import Database
 
@@ -104,7 +107,10 @@ class ReleaseView:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """One mail as it would leave: its final bytes, and what a reader's program makes of them."""
+    """One mail as it would leave: its final bytes, and what a reader's program makes of them.
+
+    ``html`` holds its pictures, so that it can be looked at alone.
+    """
 
     ref: str
     data: bytes
@@ -112,6 +118,7 @@ class Preview:
     text: str
     html: str
     approved: bool
+    attachments: tuple[Attachment, ...] = ()
 
 
 #: Whose name stands in a preview that is for nobody in particular.
@@ -239,7 +246,15 @@ class Review:
             date=copy.dated_at or now,
         )
         text, html = decoded_parts(data)
-        return Preview(version.ref, whole_of(data), subject_of(data), text, html, approved)
+        return Preview(
+            version.ref,
+            whole_of(data),
+            subject_of(data),
+            text,
+            with_pictures(html, version, octets_of),
+            approved,
+            version.draft.attachments,
+        )
 
     def log(self, ref: str, wanted: Filter) -> Iterator[Line]:
         """One line per delivery of a release, oldest first, streamed.
@@ -289,6 +304,17 @@ def _view(wave: Wave, counts: dict[DeliveryState, int], names: dict[int, str]) -
         tuple(names.get(item, f"(deleted list {item})") for item in wave.audience.lists),
         tuple(names.get(item, f"(deleted list {item})") for item in wave.audience.exclude),
     )
+
+
+def with_pictures(html: str, version: Version, octets_of: OctetsOf) -> str:
+    """The HTML with each picture in it, where the mail has it in a part of its own."""
+    domain = domain_of(version.sender.address)
+    for each in version.draft.attachments:
+        if each.picture is not None:
+            octets = b64encode(b"".join(octets_of(each.digest))).decode("ascii")
+            source = f"cid:{content_id(each, domain)}"
+            html = html.replace(source, f"data:{each.media_type};base64,{octets}")
+    return html
 
 
 def _copy(tx: Connection, version: Version, address: str) -> Copy:

@@ -1,4 +1,5 @@
-"""Attachments: their octets in pieces under their hash, and which versions name them.
+"""Attachments: their octets in pieces under their hash, which versions name them, and how large a
+mail each relay says that it takes.
 
 The octets never change: a worker refuses what does not come to its hash, and so would find out at
 the lift. Going back loses them, so it is refused while there are any.
@@ -63,6 +64,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_version_attachments_digest", "version_attachments", ["digest"]
     )
+    op.add_column("relay_health", sa.Column("size_max", key))
     if op.get_bind().dialect.name == "sqlite":
         for name, table, columns in GUARDS:
             changed = " OR ".join(f"OLD.{column} IS NOT NEW.{column}" for column in columns)
@@ -84,6 +86,7 @@ def downgrade() -> None:
     named = op.get_bind().execute(sa.text("SELECT count(*) FROM version_attachments")).scalar()
     if named:
         raise RuntimeError(f"{named} versions have attachments, which going back would lose")
+    op.drop_column("relay_health", "size_max")
     op.drop_table("version_attachments")
     op.drop_table("attachment_pieces")
     op.drop_table("attachments")

@@ -228,6 +228,12 @@ class CompiledMessage:
             raise MessageError("the stored message cannot be read") from error
 
     @property
+    def size(self) -> int:
+        """Octets of a mail, without the recipient's own values."""
+        enclosed = self.enclosures.size if self.enclosures is not None else 0
+        return len(self.opening) + sum(map(len, self.segments[1:])) + enclosed
+
+    @property
     def digest(self) -> str:
         """SHA-256 of :meth:`to_json`, in hex: what approval binds (I6)."""
         return hashlib.sha256(self.to_json().encode("ascii")).hexdigest()

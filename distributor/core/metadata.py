@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: What is shown inside a mail: others are not drawn everywhere.
 SHOWN: Final = frozenset({"image/jpeg", "image/png", "image/gif"})
+#: Of these what tells of its maker is taken out.
+CLEANED: Final = frozenset({"image/jpeg", "image/png"})
 #: Of these nothing is taken out, though they may tell as much.
 TELLING: Final = frozenset({"image/tiff", "image/webp", "image/heic"})
 

@@ -471,6 +471,7 @@ relay_health = Table(
     Column("at", Instant, nullable=False),
     Column("state", String, nullable=False),
     Column("says", Text, nullable=False),
+    Column("size_max", Key),
 )
 
 keys = Table(

@@ -225,6 +225,9 @@ class Dispatch:
         self._slots.release()
         if not self.claims.any:
             self._forget()
+        elif holding.wave.version_id not in self.claims.versions:
+            # A letter with attachments is large; another release may be sent for hours.
+            self._letters.pop(holding.wave.version_id, None)
 
     def _forget(self) -> None:
         """Every outcome is committed: flight log and letters have nothing left to tell."""
