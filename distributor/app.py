@@ -16,6 +16,7 @@ from distributor.core.policy import SendingPolicy
 from distributor.core.retry import RetryPolicy
 from distributor.core.returnpath import ReturnPath
 from distributor.core.share import WHOLE, Share
+from distributor.core.size import SizeLimit
 from distributor.desk.contacts import Contacts
 from distributor.desk.lists import Lists
 from distributor.desk.releases import Releases
@@ -103,7 +104,12 @@ def open_app(settings: Settings) -> App:
         contacts=Contacts(database),
         lists=Lists(database),
         suppressions=Suppressions(database),
-        releases=Releases(database, templates),
+        releases=Releases(
+            database,
+            templates,
+            size_limit=SizeLimit(int(settings.sending.message_max_mb * 1_000_000)),
+            relays=[relay.name for relay in settings.relays],
+        ),
         waves=Waves(database, installation, policy, reconcile),
         reconcile=reconcile,
         review=Review(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import dataclass
 from datetime import timedelta
 from html import unescape
@@ -9,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from distributor.core import size
 from distributor.core.address import key_of
+from distributor.core.enclosures import content_id
+from distributor.core.final import whole_of
 from distributor.core.forecast import Forecast, forecast
-from distributor.core.letter import TEMPLATE, content_of
+from distributor.core.letter import TEMPLATE, content_of, domain_of
 from distributor.core.message import CompiledMessage
 from distributor.core.model import Finding, Recipient, reference
 from distributor.core.states import DeliveryState, VersionState, WaveState
@@ -23,7 +26,17 @@ from distributor.mail.compiling import (
     release_line_of,
     subject_of,
 )
-from distributor.store import audit, contacts, deliverylog, lists, relays, releases, waves, workers
+from distributor.store import (
+    attachments,
+    audit,
+    contacts,
+    deliverylog,
+    lists,
+    relays,
+    releases,
+    waves,
+    workers,
+)
 from distributor.store.deliverylog import Attempt, Copy, Filter, Line, Member
 
 if TYPE_CHECKING:
@@ -33,8 +46,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from distributor.core.enclosures import OctetsOf
     from distributor.core.limits import Limits
-    from distributor.core.model import Version, Wave
+    from distributor.core.model import Attachment, Version, Wave
     from distributor.mail.stationery import Stationery
     from distributor.store.audit import Entry
     from distributor.store.database import Database
@@ -106,7 +120,8 @@ class Preview:
     """One mail as it would leave: its final bytes, and what a reader's program makes of them.
 
     ``release_line`` is what must stand at its head, in the text and in the HTML. The signature that
-    a worker puts above it is not there yet.
+    a worker puts above it is not there yet. ``page`` is the HTML with
+    its pictures in it, so that it can be looked at alone.
     """
 
     ref: str
@@ -117,6 +132,8 @@ class Preview:
     approved: bool
     version: Version
     release_line: str
+    page: str
+    attachments: tuple[Attachment, ...] = ()
 
     @property
     def headers(self) -> list[tuple[str, str]]:
@@ -248,6 +265,7 @@ class Review:
         with self._database.read() as tx:
             version = releases.latest(tx, releases.find_release(tx, ref))
             copy = _SAMPLE if address is None else _copy(tx, version, address)
+        octets_of = attachments.reader(self._database)
         compiled = self.compiled(version)
         approved = compiled is not None
         if compiled is None:
@@ -255,16 +273,27 @@ class Review:
                 content_of(version),
                 kind=TEMPLATE,
                 templates=self._templates,
+                octets_of=octets_of,
             )
-        letter = letter_of(compiled, version.sender)
+        letter = letter_of(compiled, version.sender, octets_of=octets_of)
         data = letter.copy_for(
             copy.recipient,
             reference=copy.reference,
             date=copy.dated_at or now,
         )
         text, html = decoded_parts(data)
-        line = release_line_of(content_of(version)).text
-        return Preview(version.ref, data, subject_of(data), text, html, approved, version, line)
+        return Preview(
+            version.ref,
+            whole_of(data),
+            subject_of(data),
+            text,
+            html,
+            approved,
+            version,
+            release_line_of(content_of(version)).text,
+            page=with_pictures(html, version, octets_of),
+            attachments=version.draft.attachments,
+        )
 
     def log(self, ref: str, wanted: Filter) -> Iterator[Line]:
         """One line per delivery of a release, oldest first, streamed.
@@ -314,6 +343,17 @@ def _view(wave: Wave, counts: dict[DeliveryState, int], names: dict[int, str]) -
         tuple(names.get(item, f"(deleted list {item})") for item in wave.audience.lists),
         tuple(names.get(item, f"(deleted list {item})") for item in wave.audience.exclude),
     )
+
+
+def with_pictures(html: str, version: Version, octets_of: OctetsOf) -> str:
+    """The HTML with each picture in it, where the mail has it in a part of its own."""
+    domain = domain_of(version.sender.address)
+    for each in version.draft.attachments:
+        if each.picture is not None:
+            octets = b64encode(b"".join(octets_of(each.digest))).decode("ascii")
+            source = f"cid:{content_id(each, domain)}"
+            html = html.replace(source, f"data:{each.media_type};base64,{octets}")
+    return html
 
 
 def _copy(tx: Connection, version: Version, address: str) -> Copy:

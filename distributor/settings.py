@@ -317,6 +317,12 @@ class SendingSettings(_Section):
     uncertain_resend_after_s: Seconds = Field(
         default=900.0, description="Seconds before an uncertain mail is resent, if it is."
     )
+    message_max_mb: float = Field(
+        default=25.0,
+        gt=0,
+        le=100,
+        description="Megabytes a mail may have at the most, attachments and all (up to 100).",
+    )
     batch_size: int = Field(
         default=200, ge=1, le=200, description="Deliveries claimed at once (1 to 200)."
     )

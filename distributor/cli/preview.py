@@ -71,12 +71,15 @@ def _signatories(settings: Settings) -> list[str]:
 
 
 def _show(shown: Preview, files: list[Path], signed_by: list[str], *, sample: bool) -> None:
+    from distributor.cli.attaching import attachment_words
     from distributor.cli.output import console, say, say_field
     from distributor.cli.reading import embargo_text
     from distributor.core.size import HTML_CLIPPED, HTML_WARNING, MAIL_WARNING
 
     for path in files:
         say(str(path))
+    for each in shown.attachments:
+        say(f"{'Picture' if each.picture else 'Attachment'}: {attachment_words(each)}")
     if sample:
         say("Made out to a sample journalist; --for ADDRESS shows one of your own.")
     if not shown.approved:
@@ -125,7 +128,7 @@ def _written(shown: Preview, folder: Path, address: str | None) -> list[Path]:
     """Write the mail's files; they hold embargoed text, so they are for their owner alone."""
     from distributor.errors import Refused
 
-    files = {"eml": shown.data, "html": shown.html.encode(), "txt": shown.text.encode()}
+    files = {"eml": shown.data, "html": shown.page.encode(), "txt": shown.text.encode()}
     name = f"{shown.ref}-{address.replace('/', '_')}" if address else shown.ref
     paths = {folder / f"{name}.{suffix}": content for suffix, content in files.items()}
     try:

@@ -6,6 +6,7 @@ import textwrap
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from distributor.cli.attaching import attachment_words
 from distributor.cli.output import console, print_table, say, say_field, state_text
 from distributor.core.model import EmbargoState
 from distributor.core.states import DeliveryState, VersionState, WaveState
@@ -85,6 +86,17 @@ def show_draft(draft: Draft) -> None:
     for item in draft.boilerplate:
         name = f"About {item.organisation or '(unnamed)'}: "
         _field("Boilerplate", name + textwrap.shorten(item.text, _EXCERPT, placeholder=" …"))
+
+    show_attachments(draft)
+
+
+def show_attachments(draft: Draft) -> None:
+    """Print what goes with a release: name, type and size, and what is said of a picture."""
+    for each in draft.attachments:
+        _field("Picture" if each.picture else "Attachment", attachment_words(each))
+        if each.picture is not None:
+            said = (f"shown as “{each.picture.alt}”", each.picture.caption, each.picture.credit)
+            _field("", "; ".join(part for part in said if part))
 
 
 def _field(name: str, value: str | None) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from distributor.cli.attaching import Alt, Attach, Caption, Credit, Detach, PictureFile
 from distributor.cli.session import opened, settings_of
 
 if TYPE_CHECKING:
@@ -116,16 +117,27 @@ def import_(
         typer.Option(parser=_day, metavar="DATE", help="The day the desk got it; default today."),
     ] = None,
     zone: Zone = None,
+    attach: Attach = None,
+    picture: PictureFile = None,
+    alt: Alt = None,
+    caption: Caption = None,
+    credit: Credit = None,
     as_json: AsJson = False,
 ) -> None:
     """Store a text as a new release, a draft until it is approved.
 
     Example: distributor release import story.txt --embargo "2026-12-01 00:01 Europe/London"
+
+    Example: distributor release import story.txt --attach plan.pdf --picture pier.jpg --alt "Pier"
     """
+    from dataclasses import replace
+
+    from distributor.cli.attaching import attachments_as_json, brought, print_noticed, warn_of_size
     from distributor.cli.output import emit_json, print_findings
     from distributor.core.draft import embargo_as_json
 
-    reading = _reading(file, settings_of(ctx).desk, zone, received)
+    files = brought(attach, picture, alt, caption, credit)
+    reading = replace(_reading(file, settings_of(ctx).desk, zone, received), files=files)
     with opened(ctx) as application:
         version = application.releases.bring_in(
             reading,
@@ -136,19 +148,23 @@ def import_(
             now=application.clock.now(),
         )
     print_findings(reading.findings)
+    print_noticed(files)
+    warn_of_size(version.draft.attachments)
     if as_json:
         embargo_read = embargo_as_json(version.draft.embargo)
-        emit_json({"ref": version.ref, "version": version.number, "embargo": embargo_read})
+        stored = {"ref": version.ref, "version": version.number, "embargo": embargo_read}
+        emit_json({**stored, "attachments": attachments_as_json(version.draft.attachments)})
         return
     _show_stored(version)
 
 
 def _show_stored(version: Version) -> None:
     from distributor.cli.output import say
-    from distributor.cli.reading import embargo_text, next_step
+    from distributor.cli.reading import embargo_text, next_step, show_attachments
 
     say((version.ref, "bold"), f"  version {version.number}  {version.draft.headline}")
     say(f"Embargo: {embargo_text(version.draft.embargo)}")
+    show_attachments(version.draft)
     say(next_step(version))
 
 
@@ -217,6 +233,7 @@ def _forecasts(application: App, view: ReleaseView) -> dict[int, Forecast]:
 def _release_json(
     view: ReleaseView, forecasts: dict[int, Forecast] | None = None
 ) -> dict[str, object]:
+    from distributor.cli.attaching import attachments_as_json
     from distributor.core.draft import embargo_as_json
 
     version = view.version
@@ -228,6 +245,7 @@ def _release_json(
         "headline": version.draft.headline,
         "embargo": embargo_as_json(version.draft.embargo),
         "seal": version.seal,
+        "attachments": attachments_as_json(version.draft.attachments),
         "waves": [_wave_json(item, (forecasts or {}).get(item.wave.id)) for item in view.waves],
     }
 
@@ -266,14 +284,25 @@ def edit(
     language: Language = None,
     sender: From = None,
     reply_to: ReplyTo = None,
+    attach: Attach = None,
+    picture: PictureFile = None,
+    alt: Alt = None,
+    caption: Caption = None,
+    credit: Credit = None,
+    detach: Detach = None,
 ) -> None:
     """Change a release: a new version, to be approved anew.
 
     Example: distributor release edit R-7 --embargo "2026-12-01 09:30 Europe/London"
+
+    Example: distributor release edit R-7 --detach plan.pdf --attach plan-2.pdf
     """
+    from distributor.cli.attaching import brought, print_noticed, warn_of_size
     from distributor.desk.releases import Changes
 
-    changes = Changes(embargo, headline, language, sender, reply_to)
+    files = brought(attach, picture, alt, caption, credit)
+    out = tuple(detach or ())
+    changes = Changes(embargo, headline, language, sender, reply_to, attach=files, detach=out)
     if changes == Changes():
         msg = "say what to change, for instance --embargo"
         raise typer.BadParameter(msg)
@@ -284,6 +313,8 @@ def edit(
             by=application.operator,
             now=application.clock.now(),
         )
+    print_noticed(files)
+    warn_of_size(version.draft.attachments)
     _show_stored(version)
 
 
@@ -296,7 +327,7 @@ def approve(ctx: typer.Context, ref: Ref) -> None:
     Example: distributor release approve R-7
     """
     from distributor.cli.output import print_findings, say
-    from distributor.core.size import findings, octets
+    from distributor.core.size import findings
 
     with opened(ctx) as application:
         version, message = application.releases.approve(
@@ -305,7 +336,7 @@ def approve(ctx: typer.Context, ref: Ref) -> None:
             now=application.clock.now(),
         )
     say((version.ref, "bold"), f"  version {version.number} approved, seal {version.seal}")
-    print_findings(findings(message.html_size, octets(message)))
+    print_findings(findings(message.html_size, message.size))
     _warn_if_rendered(message)
     say(f"Look at it: distributor release preview {version.ref} --out preview")
     say(f"Next: distributor release schedule {version.ref} --list NAME")

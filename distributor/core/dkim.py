@@ -12,7 +12,7 @@ from base64 import b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from distributor.core.final import FinalBytes
+from distributor.core.final import FinalBytes, FinalHead, tail_of
 from distributor.core.header import LINE_MAX
 from distributor.errors import MessageError
 
@@ -65,14 +65,23 @@ class Relaxed:
 
 
 def relaxed(data: FinalBytes) -> Relaxed:
-    """Take the final bytes of a mail, in which each header stands once, as signing reads them."""
+    """Take the final bytes of a mail, in which each header stands once, as signing reads them.
+
+    Its shared end is hashed where it lies: relaxing changes nothing in it
+    (:mod:`distributor.core.tail`).
+    """
     head, _, body = data.partition(b"\r\n\r\n")
     headers: dict[str, bytes] = {}
     for line in re.split(rb"\r\n(?![ \t])", head):
         name, _, value = line.partition(b":")
         headers[name.decode("ascii").lower()] = relaxed_header(name, value)
-    digest = hashlib.sha256(relaxed_body(body)).digest()
-    return Relaxed(headers, b64encode(digest).decode("ascii"))
+    tail = tail_of(data)
+    if tail is None:
+        hashed = hashlib.sha256(relaxed_body(body))
+    else:
+        hashed = hashlib.sha256(_evened(body))
+        hashed.update(tail.octets)
+    return Relaxed(headers, b64encode(hashed.digest()).decode("ascii"))
 
 
 def relaxed_header(name: bytes, value: bytes) -> bytes:
@@ -83,10 +92,15 @@ def relaxed_header(name: bytes, value: bytes) -> bytes:
 
 def relaxed_body(body: bytes) -> bytes:
     """A body, relaxed (RFC 6376 3.4.4): of nothing but empty lines nothing is left."""
-    if _UNEVEN.search(body) is not None:
-        body = _BLANKS.sub(b" ", _BEFORE_END.sub(b"", body))
-    stripped = body.rstrip(b"\r\n")
+    stripped = _evened(body).rstrip(b"\r\n")
     return stripped + b"\r\n" if stripped else b""
+
+
+def _evened(body: bytes) -> bytes:
+    """Lines without blanks that relaxing takes away."""
+    if _UNEVEN.search(body) is None:
+        return body
+    return _BLANKS.sub(b" ", _BEFORE_END.sub(b"", body))
 
 
 def unsigned(signatory: Signatory, mail: Relaxed, *, at: datetime) -> str:
@@ -132,7 +146,8 @@ def signed(data: FinalBytes, headers: Sequence[tuple[str, bytes]]) -> FinalBytes
         if _FORM.fullmatch(line) is None:
             raise MessageError("a signature would break the header")
         above.append(line)
-    return FinalBytes(b"".join((*above, data)))
+    whole, tail = b"".join((*above, data)), tail_of(data)
+    return FinalBytes(whole) if tail is None else FinalHead(whole, tail)
 
 
 def _folded(text: str) -> list[str]:

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from distributor.core.header import LINE_MAX
 from distributor.core.quoted import QP_LINE_MAX
 from distributor.errors import MessageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from distributor.core.tail import Tail
 
 _OCTETS_MAX: Final = 998  # RFC 5322 2.1.1
 _ATOMS: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
@@ -54,6 +56,45 @@ class FinalBytes(bytes):
     """
 
     __slots__ = ()
+
+
+class FinalHead(FinalBytes):
+    """The beginning of a mail whose end all mails of its letter share; together they are final.
+
+    What is here alone is not a mail. It stays :class:`FinalBytes` so that no way to the wire can
+    lose the ``tail``, and a mail without one costs nothing more.
+    """
+
+    tail: Tail
+
+    def __new__(cls, data: bytes, tail: Tail) -> Self:
+        """``data`` with what follows it."""
+        made = super().__new__(cls, data)
+        made.tail = tail
+        return made
+
+
+def tail_of(data: bytes) -> Tail | None:
+    """The shared end of this mail; None when ``data`` is all of it."""
+    return data.tail if isinstance(data, FinalHead) else None
+
+
+def whole_of(data: bytes) -> bytes:
+    """All of a mail in one piece: to be shown or stored, never on the way to many."""
+    return data if not isinstance(data, FinalHead) else b"".join((data, data.tail.octets))
+
+
+def size_of(data: bytes) -> int:
+    """The octets of the whole mail."""
+    return len(data) if not isinstance(data, FinalHead) else len(data) + len(data.tail)
+
+
+def blocks_of(data: bytes, size: int) -> Iterator[memoryview]:
+    """The whole mail in views of at most ``size``: what many mails share is copied for none."""
+    own = memoryview(data)
+    yield from (own[at : at + size] for at in range(0, len(own), size))
+    if isinstance(data, FinalHead):
+        yield from data.tail.blocks(size)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,8 @@ class Furniture:
     sent_by: str
     no_more: str
     write_to: str
+    picture: str
+    credit: str
 
 
 ENGLISH: Final = Furniture(
@@ -51,6 +53,8 @@ ENGLISH: Final = Furniture(
     sent_by="by {organisation}, because this address is on its list of journalists.",
     no_more="To get no more mail from {organisation},",
     write_to="write to {address}",
+    picture="Picture",
+    credit="Credit:",
 )
 GERMAN: Final = Furniture(
     immediate="Zur sofortigen Veröffentlichung",
@@ -70,6 +74,8 @@ GERMAN: Final = Furniture(
     sent_by="von {organisation}, weil diese Adresse dort im Presseverteiler steht.",
     no_more="Um keine Mitteilungen von {organisation} mehr zu bekommen,",
     write_to="schreiben Sie an {address}",
+    picture="Bild",
+    credit="Bildnachweis:",
 )
 FRENCH: Final = Furniture(
     immediate="Pour diffusion immédiate",
@@ -90,6 +96,8 @@ FRENCH: Final = Furniture(
     no_more="Pour ne plus recevoir les messages de "
     "«\N{NO-BREAK SPACE}{organisation}\N{NO-BREAK SPACE}»,",
     write_to="écrivez à {address}",
+    picture="Image",
+    credit="Crédit\N{NO-BREAK SPACE}:",
 )
 SPANISH: Final = Furniture(
     immediate="Para publicación inmediata",
@@ -109,6 +117,8 @@ SPANISH: Final = Furniture(
     sent_by="por {organisation}, porque esta dirección figura en su lista de periodistas.",
     no_more="Para no recibir más mensajes de {organisation},",
     write_to="escriba a {address}",
+    picture="Imagen",
+    credit="Crédito:",
 )
 _BY_LANGUAGE: Final = {"en": ENGLISH, "de": GERMAN, "fr": FRENCH, "es": SPANISH}
 #: The languages that have words of their own.

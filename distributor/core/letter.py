@@ -7,15 +7,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import quote
 
-from distributor.core.final import FinalBytes, check_final, frame_of
+from distributor.core.final import FinalBytes, FinalHead, check_final, frame_of
 from distributor.core.message import Personal, ReleaseContent, header_names, merge, personal_names
 from distributor.core.model import Recipient
+from distributor.errors import MessageError
 
 if TYPE_CHECKING:
     from distributor.core.final import Frame
     from distributor.core.message import CompiledMessage
     from distributor.core.model import Sender, Version
     from distributor.core.script import Render
+    from distributor.core.tail import Tail
 
 
 class Sign(Protocol):
@@ -35,14 +37,16 @@ class Letter:
     """A compiled message with its sender.
 
     ``render`` gives the parts that a message with a script has rendered for each recipient;
-    ``sign`` puts signatures above each copy. Made once for many copies: whatever no copy changes is
-    worked out and judged here.
+    ``sign`` puts signatures above each copy; ``tail`` is what a message with enclosures ends with,
+    the same octets for all copies. Made once for many copies: whatever no copy changes is worked
+    out and judged here.
     """
 
     compiled: CompiledMessage
     sender: Sender
     render: Render | None = None
     sign: Sign | None = None
+    tail: Tail | None = None
     _domain: str = field(init=False, repr=False, compare=False)
     _list_id: str = field(init=False, repr=False, compare=False)
     _unsubscribe: str = field(init=False, repr=False, compare=False)
@@ -50,7 +54,14 @@ class Letter:
     _threaded: _Form = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Prepare the copies. A message that is not fit to leave is told of at each copy."""
+        """Prepare the copies. A message that is not fit to leave is told of at each copy.
+
+        Raises:
+            MessageError: the message has enclosures and there are none, or the reverse.
+
+        """
+        if (self.compiled.enclosures is None) is not (self.tail is None):
+            raise MessageError("the attachments of this message are missing")
         domain = domain_of(self.sender.address)
         sample = Personal(
             recipient=Recipient("nobody@example.com"),
@@ -73,7 +84,7 @@ class Letter:
     def copy_for(
         self, recipient: Recipient, *, reference: str, date: datetime, thread: str | None = None
     ) -> FinalBytes:
-        """The final, checked bytes of one journalist's copy.
+        """The final, checked bytes of one journalist's copy, to their shared end.
 
         ``thread``: the Message-IDs of their earlier mails that it follows, the oldest first. The
         same arguments always give the same bytes: a resend is identical (I5).
@@ -102,7 +113,7 @@ class Letter:
             recipient=recipient.address,
             frame=form.frame,
         )
-        final = FinalBytes(data)
+        final = FinalBytes(data) if self.tail is None else FinalHead(data, self.tail)
         return final if self.sign is None else self.sign(final, at=date)
 
 

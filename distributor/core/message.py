@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 
+from distributor.core.enclosures import Enclosures
 from distributor.core.final import check_final
 from distributor.core.header import (
     DELIVERY,
@@ -50,6 +51,7 @@ Coding = Literal["text", "html", "whole"]
 
 _FORMAT: Final = 1
 _FORMAT_WITH_SCRIPT: Final = 2
+_FORMAT_WITH_ENCLOSURES: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +142,8 @@ class CompiledMessage:
     ``headers`` are the constant ones, their values folded and encoded. ``segments`` are the bytes
     of the body around the slots: always one more than there are ``slots``. ``html_size`` is the
     octets of the HTML part before encoding and without slot values (statement 51). With a
-    ``script`` some parts are rendered for each recipient.
+    ``script`` some parts are rendered for each recipient. ``enclosures`` follow the last segment,
+    the same in every mail.
     """
 
     kind: str
@@ -150,6 +153,7 @@ class CompiledMessage:
     slots: tuple[Slot, ...]
     html_size: int = 0
     script: Script | None = None
+    enclosures: Enclosures | None = None
     opening: bytes = field(init=False, repr=False, compare=False)
     plan: tuple[_Step, ...] = field(init=False, repr=False, compare=False)
 
@@ -195,6 +199,9 @@ class CompiledMessage:
         }
         if self.script is not None:
             form["script"] = self.script.to_form()
+        if self.enclosures is not None:
+            form |= {"format": _FORMAT_WITH_ENCLOSURES, "script": form.get("script")}
+            form["enclosures"] = self.enclosures.to_form()
         return json.dumps(form, sort_keys=True, separators=(",", ":"))
 
     @classmethod
@@ -207,8 +214,13 @@ class CompiledMessage:
         """
         try:
             form = cast("dict[str, Any]", json.loads(text))
-            if form["format"] not in {_FORMAT, _FORMAT_WITH_SCRIPT}:
-                raise MessageError(f"compiled message of unknown format {form['format']!r}")
+            made = form["format"]
+            if made not in {_FORMAT, _FORMAT_WITH_SCRIPT, _FORMAT_WITH_ENCLOSURES}:
+                raise MessageError(f"compiled message of unknown format {made!r}")
+            has_script = made == _FORMAT_WITH_SCRIPT
+            encloses = made == _FORMAT_WITH_ENCLOSURES
+            if encloses:
+                has_script = form["script"] is not None
             return cls(
                 kind=form["kind"],
                 language=form["language"],
@@ -216,14 +228,17 @@ class CompiledMessage:
                 segments=tuple(segment.encode("ascii") for segment in form["segments"]),
                 slots=tuple(Slot(field, coding) for field, coding in form["slots"]),
                 html_size=form["html_size"],
-                script=(
-                    Script.from_form(form["script"])
-                    if form["format"] == _FORMAT_WITH_SCRIPT
-                    else None
-                ),
+                script=Script.from_form(form["script"]) if has_script else None,
+                enclosures=Enclosures.from_form(form["enclosures"]) if encloses else None,
             )
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise MessageError("the stored message cannot be read") from error
+
+    @property
+    def size(self) -> int:
+        """Octets of a mail, without the recipient's own values."""
+        enclosed = self.enclosures.size if self.enclosures is not None else 0
+        return len(self.opening) + sum(map(len, self.segments[1:])) + enclosed
 
     @property
     def digest(self) -> str:
@@ -235,6 +250,9 @@ def merge(
     compiled: CompiledMessage, personal: Personal, parts: Mapping[str, str] = _NO_PARTS
 ) -> bytes:
     """Final bytes of one mail: ASCII, CRLF line ends, ready to follow DATA without dot-stuffing.
+
+    With enclosures it is the mail's own beginning: their :class:`~distributor.core.tail.Tail`
+    follows.
 
     ``parts`` are those that the message's script renders for this recipient.
 

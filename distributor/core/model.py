@@ -112,6 +112,35 @@ class Boilerplate:
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """How a picture is shown in the mail: ``alt`` says what is to be seen, and is never empty.
+
+    ``width`` and ``height`` are pixels; ``caption`` and ``credit`` stand in the text too.
+    """
+
+    alt: str
+    width: int
+    height: int
+    caption: str = ""
+    credit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that goes with a release; a ``picture`` when it is shown in the mail.
+
+    Its octets are kept once under ``digest`` (SHA-256 in hex). ``name`` is shown and never opened;
+    ``size`` is in octets.
+    """
+
+    digest: str
+    name: str
+    media_type: str
+    size: int
+    picture: Picture | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """A release text taken apart. ``body`` is plain text, paragraphs separated by an empty line."""
 
@@ -127,6 +156,7 @@ class Draft:
     contacts: tuple[PressContact, ...] = ()
     notes: tuple[str, ...] = ()
     boilerplate: tuple[Boilerplate, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,17 +12,20 @@ from distributor.core.header import constant_headers
 from distributor.core.letter import TEMPLATE, content_of
 from distributor.core.model import Embargo, EmbargoState, Finding, Version
 from distributor.core.parse import read_release
+from distributor.core.size import SizeLimit
 from distributor.core.states import VersionState
 from distributor.core.timing import describe, exact, parse_when
+from distributor.desk.enclosing import attached, detached, keep, require_deliverable
 from distributor.desk.waves import way_back
 from distributor.errors import EmbargoUnclear, MessageError, Refused
 from distributor.intake.addresses import read_address
 from distributor.intake.phone import with_e164
 from distributor.intake.text import decode, read_file
 from distributor.mail.compiling import compile_message
-from distributor.store import audit, releases, waves
+from distributor.store import attachments, audit, releases, waves
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import date, datetime
     from pathlib import Path
 
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
     from distributor.core.message import CompiledMessage
     from distributor.core.model import Draft, Sender
+    from distributor.intake.attachment import Brought
     from distributor.mail.stationery import Stationery
     from distributor.store.database import Database
 
@@ -44,17 +48,23 @@ class Reading:
     draft: Draft
     findings: tuple[Finding, ...]
     source: str
+    files: tuple[Brought, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What an edit changes; None leaves a field as it is."""
+    """What an edit changes; None leaves a field as it is.
+
+    ``detach`` are names of attachments to be taken out, before ``attach`` are put in.
+    """
 
     embargo: str | None = None
     headline: str | None = None
     language: str | None = None
     sender_name: str | None = None
     reply_to: str | None = None
+    attach: tuple[Brought, ...] = ()
+    detach: tuple[str, ...] = ()
 
 
 def read_text(path: Path, *, received: date, zone: str, language: str) -> Reading:
@@ -99,10 +109,22 @@ def embargo_words(embargo: Embargo) -> str:
 class Releases:
     """Carries out orders; every one writes its audit row in the same transaction."""
 
-    def __init__(self, database: Database, templates: Stationery | Path) -> None:
-        """Work on this database, with these templates."""
+    def __init__(
+        self,
+        database: Database,
+        templates: Stationery | Path,
+        *,
+        size_limit: SizeLimit | None = None,
+        relays: Sequence[str] = (),
+    ) -> None:
+        """Work on this database, with these templates.
+
+        A mail may be as large as ``size_limit`` and the mail servers of those names say.
+        """
         self._database = database
         self._templates = templates
+        self._size_limit = size_limit or SizeLimit()
+        self._relays = tuple(relays)
 
     def bring_in(
         self,
@@ -117,8 +139,8 @@ class Releases:
         """Store a text as the first draft of a new release.
 
         Raises:
-            Refused: It has no headline or body; the embargo stated contradicts the text's.
-            EmbargoUnclear: The embargo stated is not exact.
+            Refused: It has no headline or body; two files are the same or have the same name.
+            EmbargoUnclear: The embargo stated is not exact, or contradicts the text's.
             MessageError: A text or an address cannot stand in a mail's header.
 
         """
@@ -128,9 +150,11 @@ class Releases:
         if language is not None:
             draft = replace(draft, language=language)
         _require_text(draft)
+        draft = attached(draft, reading.files)
         sender = _stated_sender(draft, sender)
 
         def work(tx: Connection) -> Version:
+            keep(tx, reading.files, now)
             release_id = releases.create_release(tx, now)
             version = _draft_version(release_id, draft, reading.source, sender, now)
             stored = releases.add_draft(tx, version, by=by)
@@ -143,8 +167,8 @@ class Releases:
         """Store the changed text as a new draft; it needs its own approval (I6).
 
         Raises:
-            NotFound: No such release.
-            Refused: A wave of it is not over yet; it would have no headline.
+            NotFound: No such release, or no attachment of that name.
+            Refused: A wave of it is not over yet; it would have no headline; a file is there twice.
             EmbargoUnclear: The embargo stated is not exact.
             MessageError: A text or an address cannot stand in a mail's header.
 
@@ -157,6 +181,7 @@ class Releases:
                 msg = f"{wave.ref} is scheduled ({wave.state}); its text is what was approved."
                 raise Refused(msg, remedy=way_back(wave))
             before = releases.latest(tx, release_id)
+            keep(tx, changes.attach, now)
             stored = releases.add_draft(tx, _changed(before, changes, now), by=by)
             _record(tx, stored, "edited", by, now)
             return stored
@@ -168,7 +193,8 @@ class Releases:
 
         Raises:
             NotFound: No such release.
-            Refused: It is approved already, its embargo is unclear, or something is missing.
+            Refused: It is approved already, its embargo is unclear, something is missing, or its
+                mail would be larger than is taken.
             TemplateError: The message cannot be compiled. A template that decides by its recipient
                 can: it is rendered for each, and the message's ``script.reasons`` say so.
 
@@ -176,7 +202,14 @@ class Releases:
         with self._database.read() as tx:
             version = releases.latest(tx, releases.find_release(tx, ref))
         _require_approvable(version, now)
-        message = compile_message(content_of(version), kind=TEMPLATE, templates=self._templates)
+        message = compile_message(
+            content_of(version),
+            kind=TEMPLATE,
+            templates=self._templates,
+            octets_of=attachments.reader(self._database),
+        )
+        with self._database.read() as tx:
+            require_deliverable(tx, message, self._size_limit, self._relays)
         compiled = releases.Compiled(
             TEMPLATE,
             version.draft.language,
@@ -226,6 +259,7 @@ def _changed(version: Version, changes: Changes, now: datetime) -> Version:
     if changes.reply_to is not None:
         sender = replace(sender, reply_to=changes.reply_to or None)
     _require_text(draft)
+    draft = attached(detached(draft, changes.detach), changes.attach)
     sender = _stated_sender(draft, sender)
     return _draft_version(version.release_id, draft, version.source, sender, now)
 

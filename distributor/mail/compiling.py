@@ -17,13 +17,13 @@ from email import message_from_bytes, policy
 from email.header import decode_header, make_header
 from email.mime.multipart import MIMEMultipart
 from email.mime.nonmultipart import MIMENonMultipart
-from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Final, Literal, cast
 
+from distributor.core.enclosures import enclose
 from distributor.core.final import check_final
 from distributor.core.furniture import furniture
 from distributor.core.header import check_body, check_text, constant_headers
-from distributor.core.letter import Letter
+from distributor.core.letter import Letter, domain_of
 from distributor.core.message import (
     SLOT_VALUES,
     CompiledMessage,
@@ -45,9 +45,10 @@ from distributor.core.wording import (
     telephone,
     unnumbered,
 )
-from distributor.errors import TemplateError
+from distributor.errors import MessageError, TemplateError
 from distributor.mail import calendar
 from distributor.mail.chamber import Job
+from distributor.mail.enclosing import Refusing, nothing, shown_pictures
 from distributor.mail.performing import (
     PROBES,
     Performance,
@@ -58,12 +59,14 @@ from distributor.mail.performing import (
     rendered,
     templates_of,
 )
+from distributor.mail.readhtml import seen_in
 from distributor.mail.rendering import DecidesByRecipient
 from distributor.mail.sequels import sequel_context
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from distributor.core.enclosures import OctetsOf
     from distributor.core.furniture import Furniture
     from distributor.core.letter import Sign
     from distributor.core.model import Draft
@@ -74,9 +77,13 @@ _CODINGS: Final[tuple[Literal["text", "html"], ...]] = ("text", "html")
 
 
 def compile_message(
-    content: ReleaseContent, *, kind: str, templates: Stationery | Path
+    content: ReleaseContent,
+    *,
+    kind: str,
+    templates: Stationery | Path,
+    octets_of: OctetsOf | None = None,
 ) -> CompiledMessage:
-    """Compile ``content`` with the templates of ``kind``.
+    """Compile ``content`` with the templates of ``kind``; its attachments by ``octets_of``.
 
     Raises:
         TemplateError: a template cannot be rendered.
@@ -87,7 +94,7 @@ def compile_message(
     _check_content(content)
     texts = templates_of(kind, templates)
     values = json.dumps(_plain(_context(content)), sort_keys=True, separators=(",", ":"))
-    desk = _Desk(content, kind, texts, values)
+    desk = _Desk(content, kind, texts, values, octets_of)
     reasons: dict[str, str] = {}
     while True:
         compiled = desk.compiled(reasons)
@@ -108,11 +115,28 @@ def context_names(content: ReleaseContent) -> dict[str, list[str]]:
     return {**names, "recipient": list(SLOT_VALUES)}
 
 
-def letter_of(compiled: CompiledMessage, sender: Sender, sign: Sign | None = None) -> Letter:
-    """A letter with all it needs to render what its message does not hold ready, and to sign."""
-    script = compiled.script
-    render = None if script is None else Performance(compiled.kind, script)
-    return Letter(compiled, sender, render, sign)
+def letter_of(
+    compiled: CompiledMessage,
+    sender: Sender,
+    sign: Sign | None = None,
+    octets_of: OctetsOf | None = None,
+) -> Letter:
+    """A letter with all it needs to render what its message does not hold ready, and to sign.
+
+    ``octets_of`` gives its attachments. Where they are not those that were approved, no copy of the
+    letter can be made, and each tells why.
+    """
+    if compiled.enclosures is None:
+        return Letter(compiled, sender, _renderer(compiled), sign)
+    try:
+        tail = compiled.enclosures.tail(octets_of or nothing)
+    except MessageError as error:
+        return Letter(replace(compiled, enclosures=None), sender, Refusing(error))
+    return Letter(compiled, sender, _renderer(compiled), sign, tail)
+
+
+def _renderer(compiled: CompiledMessage) -> Performance | None:
+    return None if compiled.script is None else Performance(compiled.kind, compiled.script)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +147,7 @@ class _Desk:
     kind: str
     texts: Templates
     values: str
+    octets_of: OctetsOf | None
 
     def compiled(self, reasons: dict[str, str]) -> CompiledMessage:
         """Compile; parts with a reason, and those found to have one now, are left to rendering."""
@@ -141,7 +166,51 @@ class _Desk:
         if token in ready.get(SUBJECT, ""):
             del ready[SUBJECT]
             reasons[SUBJECT] = f"{self.kind}/{SUBJECT}: the subject shows its recipient's data"
-        return _assemble(self.content, self.kind, ready, token, self._script(reasons))
+        return self._assembled(ready, token, self._script(reasons))
+
+    def _assembled(
+        self, ready: dict[str, str], token: str, script: Script | None
+    ) -> CompiledMessage:
+        content = self.content
+        marks = re.compile(rf"q{token}(\d\d)q")
+        tree = _tree(
+            *(
+                _with_slots(ready[part], marks, coding, token)
+                if part in ready
+                else f"{token}whole{at:02}\r\n"
+                for at, (part, coding) in enumerate(zip(BODIES, _CODINGS, strict=True))
+            )
+        )
+        _, _, body = tree.as_bytes(policy=policy.SMTP).partition(b"\r\n\r\n")
+        content_type, enclosures = str(tree["Content-Type"]), None
+        if content.draft.attachments:
+            content_type, body, enclosures = enclose(
+                body,
+                content.draft.attachments,
+                boundary=str(tree.get_boundary()),
+                domain=domain_of(content.sender.address),
+                octets_of=self.octets_of or nothing,
+            )
+        segments, slots = _cut(body, token)
+        html = ready.get(BODIES[1])
+        if html is None and script is not None:
+            html = rendered(job_of(self.kind, script), BODIES[1], known(PROBES[0]))
+        return CompiledMessage(
+            kind=self.kind,
+            language=content.language,
+            headers=constant_headers(
+                content.sender,
+                subject=ready.get(SUBJECT),
+                language=content.language,
+                # The boundary on a line of its own: both on one exceed 78 octets (statement 11).
+                content_type=content_type.replace("; ", ";\r\n "),
+            ),
+            segments=segments,
+            slots=slots,
+            html_size=len(marks.sub("", html or "").encode()),
+            script=script,
+            enclosures=enclosures,
+        )
 
     def _script(self, reasons: dict[str, str]) -> Script | None:
         if not reasons:
@@ -189,6 +258,8 @@ def _check_content(content: ReleaseContent) -> None:
         check_text(content.sequel.reason, "reason")
     for standing in draft.boilerplate:
         check_body(standing.text + (standing.organisation or ""), "boilerplate")
+    for picture in (each.picture for each in draft.attachments if each.picture):
+        check_text(picture.alt + picture.caption + picture.credit, "text of a picture")
     for contact in draft.contacts:
         for part in (contact.name, contact.organisation, contact.phone, contact.email):
             check_text(part or "", "contact")
@@ -213,12 +284,15 @@ def _context(content: ReleaseContent) -> dict[str, object]:
             "sent_by": words.sent_by.format(organisation=organisation),
             "no_more": words.no_more.format(organisation=organisation),
             "write_to": words.write_to.format(address=unsubscribe),
+            "picture": words.picture,
+            "credit": words.credit,
         },
         "label": draft.label or words.label,
         "headline": draft.headline or "",
         "subheadline": draft.subheadline or "",
         "dateline": calendar.dateline(draft.dateline, content.language),
         "body": blocks(draft.body),
+        "pictures": shown_pictures(draft, sender),
         "end_marker": draft.end_marker or words.ends,
         "contacts": _contacts(draft),
         "notes": [blocks(note) for note in unnumbered(draft.notes)],
@@ -270,43 +344,14 @@ def _contacts(draft: Draft) -> list[dict[str, str]]:
     ]
 
 
-def _assemble(
-    content: ReleaseContent, kind: str, ready: dict[str, str], token: str, script: Script | None
-) -> CompiledMessage:
-    marks = re.compile(rf"q{token}(\d\d)q")
-    tree = _tree(
-        *(
-            _with_slots(ready[part], marks, coding, token)
-            if part in ready
-            else f"{token}whole{at:02}\r\n"
-            for at, (part, coding) in enumerate(zip(BODIES, _CODINGS, strict=True))
-        )
-    )
-    data = tree.as_bytes(policy=policy.SMTP)
-    _, _, body = data.partition(b"\r\n\r\n")
+def _cut(body: bytes, token: str) -> tuple[tuple[bytes, ...], tuple[Slot, ...]]:
+    """A body in its constant segments, and the slots between them."""
     first, *others = re.split(rb"%b(text|html|whole)(\d\d)\r\n" % token.encode(), body)
     slots = tuple(
         _slot(coding.decode(), int(number))
         for coding, number in zip(others[0::3], others[1::3], strict=True)
     )
-    html = ready.get(BODIES[1])
-    if html is None and script is not None:
-        html = rendered(job_of(kind, script), BODIES[1], known(PROBES[0]))
-    return CompiledMessage(
-        kind=kind,
-        language=content.language,
-        headers=constant_headers(
-            content.sender,
-            subject=ready.get(SUBJECT),
-            language=content.language,
-            # The boundary on a line of its own: both on one exceed 78 octets (statement 11).
-            content_type=str(tree["Content-Type"]).replace("; ", ";\r\n "),
-        ),
-        segments=(first, *others[2::3]),
-        slots=slots,
-        html_size=len(marks.sub("", html or "").encode()),
-        script=script,
-    )
+    return (first, *others[2::3]), slots
 
 
 def _slot(coding: str, number: int) -> Slot:
@@ -346,7 +391,7 @@ def _tree(text: str, html: str) -> MIMEMultipart:
 
 def _odd_parts(compiled: CompiledMessage, texts: Templates, values: str) -> list[str]:
     """The parts that come out otherwise for some probe when spliced than when rendered whole."""
-    render = letter_of(compiled, Sender("", "press@example.com")).render
+    render = _renderer(compiled)
     job = Job(compiled.kind, texts, values)
     odd: set[str] = set()
     for probe in PROBES:
@@ -364,7 +409,7 @@ def _odd_parts(compiled: CompiledMessage, texts: Templates, values: str) -> list
         same = (
             unfolded_subject(data) == whole[0],
             text == whole[1],
-            _events(html) == _events(whole[2]),
+            seen_in(html) == seen_in(whole[2]),
         )
         odd |= {part for part, holds in zip(PARTS, same, strict=True) if not holds}
     if odd & set(compiled.script.parts if compiled.script else ()):
@@ -381,7 +426,10 @@ def unfolded_subject(data: bytes) -> str:
 def decoded_parts(data: bytes) -> tuple[str, str]:
     r"""Text and HTML of a mail as a journalist's program reads them; lines end in ``\n``."""
     message = message_from_bytes(data, policy=policy.default)
-    text, html = (part.get_content().replace("\r\n", "\n") for part in message.iter_parts())
+    text, html = (
+        body.get_content().replace("\r\n", "\n") if body is not None else ""
+        for body in (message.get_body(("plain",)), message.get_body(("html",)))
+    )
     return text, html
 
 
@@ -394,30 +442,3 @@ def headers_of(data: bytes) -> list[tuple[str, str]]:
 def subject_of(data: bytes) -> str:
     """Subject of a mail as a journalist's program shows it."""
     return str(message_from_bytes(data, policy=policy.default)["Subject"])
-
-
-class _Events(HTMLParser):
-    """What a reader of HTML sees: tags with their attributes, and texts, entities resolved."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.seen: list[object] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.seen.append((tag, tuple(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        self.seen.append(tag)
-
-    def handle_data(self, data: str) -> None:
-        self.seen.append(("", data))
-
-    def handle_comment(self, data: str) -> None:
-        self.seen.append(("!", data))
-
-
-def _events(html: str) -> list[object]:
-    parser = _Events()
-    parser.feed(html)
-    parser.close()
-    return parser.seen

@@ -15,9 +15,10 @@ from distributor.core.furniture import LANGUAGES
 from distributor.core.message import ReleaseContent
 from distributor.core.model import Boilerplate, Dateline, Draft, PressContact, Sender
 from distributor.core.script import PARTS
+from distributor.core.size import HTML_WARNING
 from distributor.errors import MessageError
 from distributor.mail.chamber import chamber
-from distributor.mail.compiling import HTML_SIZE_WARNING, compile_message, context_names
+from distributor.mail.compiling import compile_message, context_names
 from distributor.mail.grammar import nearest
 from distributor.mail.stationery import NAME, Stationery, TemplateFault, gathered, listed, text_of
 
@@ -183,10 +184,10 @@ def _compiled(proof: Proof, paper: Stationery, kind: str, content: ReleaseConten
         place, _, says = reason.partition(": ")
         proof.tell(Remark(*_place(place), "warning", f"{says}: it is rendered for each", _SLOW))
     proof.sizes.append(Size(kind, content.language, message.html_size))
-    if message.html_size > HTML_SIZE_WARNING:
+    if message.html_size > HTML_WARNING:
         kilobytes = message.html_size // 1000
         says = f"a short release is {kilobytes} kB of HTML; mail programs clip at 102"
-        remedy = f"Keep it far below {HTML_SIZE_WARNING // 1000} kB."
+        remedy = f"Keep it far below {HTML_WARNING // 1000} kB."
         proof.tell(Remark(f"{kind}/{PARTS[2]}", None, "warning", says, remedy))
     return None
 

@@ -90,6 +90,8 @@ class Relay:
         self.policy = policy
         self.health = Health()
         self.allowance = Allowance(policy.limits)
+        #: The octets of the largest mail it takes; None until it was asked, or where it is silent.
+        self.size_max: int | None = None
         self._failed_with = ""
         self._context: ssl.SSLContext | None = None
 
@@ -224,9 +226,11 @@ class Relay:
         transport = smtp.transport
         if not isinstance(transport, asyncio.Transport) or transport.is_closing():
             raise RelayError(f"{self._where} closed the connection")
+        offers = Capabilities(dict(smtp.esmtp_extensions))
+        self.size_max = offers.size_max or None
         return Session(
             Wire(transport),
-            capabilities=Capabilities(dict(smtp.esmtp_extensions)),
+            capabilities=offers,
             timeouts=self.policy.timeouts,
         )
 

@@ -13,17 +13,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from distributor.core.final import FinalBytes
+from distributor.core.final import FinalBytes, FinalHead, blocks_of, size_of
 from distributor.core.model import Outcome
 from distributor.core.outcome import Phase, TransactionFacts, judge, parse_enhanced
+from distributor.mail.capabilities import Capabilities
 from distributor.mail.lines import dot_stuffed, has_bare_endings, is_mailbox, xtext
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from distributor.mail.wire import Reply, Wire
 
 #: Bytes of a body handed to the kernel at a time; each has the block timeout.
@@ -52,44 +51,12 @@ class Timeouts:
     after_dot_s: float = 600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What the server offers on this connection, as its last EHLO said."""
-
-    extensions: Mapping[str, str] = field(default_factory=dict[str, str])
-
-    @property
-    def size(self) -> bool:
-        """SIZE= may be declared (RFC 1870)."""
-        return "size" in self.extensions
-
-    @property
-    def smtputf8(self) -> bool:
-        """Addresses may be international (RFC 6531)."""
-        return "smtputf8" in self.extensions
-
-    @property
-    def pipelining(self) -> bool:
-        """Commands may be sent without awaiting each answer (RFC 2920)."""
-        return "pipelining" in self.extensions
-
-    @property
-    def eight_bit(self) -> bool:
-        """Bodies need not be ASCII (RFC 6152)."""
-        return "8bitmime" in self.extensions
-
-    @property
-    def dsn(self) -> bool:
-        """Notices of failure can be asked for (RFC 3461)."""
-        return "dsn" in self.extensions
-
-
 class Envelope(NamedTuple):
     """One mail for one recipient (I8). A tuple: every mail makes one.
 
     ``data`` are the final bytes: CRLF lines, not dot-stuffed; of :class:`FinalBytes` that is known
-    already, and that no line begins with a dot. ``delivery`` and ``token`` (the
-    claim's) are what the flight log notes. An empty ``mail_from`` is the null return path.
+    already, and that no line begins with a dot; their end may be shared. ``delivery`` and ``token``
+    (the claim's) are what the flight log notes. An empty ``mail_from`` is the null return path.
     ``reference`` is opaque and comes back in a notice of failure as its ENVID; it may be empty.
     """
 
@@ -162,6 +129,7 @@ class Session:
         # Asked at every mail: worked out once.
         self._pipelines: Final = offers.pipelining
         self._says_size: Final = offers.size
+        self._size_max: Final = offers.size_max
         self._takes_utf8: Final = offers.smtputf8
         self._takes_8bit: Final = offers.eight_bit
         self._asks_notices: Final = offers.dsn
@@ -270,6 +238,9 @@ class Session:
         if not self._takes_utf8 and not (envelope.mail_from + envelope.rcpt_to).isascii():
             text = "relay cannot take internationalised addresses"
             return _local(Phase.RCPT, 553, "5.6.7", text)
+        if 0 < self._size_max < size_of(envelope.data):
+            text = f"the mail is larger than the {self._size_max} octets that the relay takes"
+            return _local(Phase.MAIL, 552, "5.3.4", text)
         return None
 
     def _lines(self, envelope: Envelope) -> tuple[str, str, str]:
@@ -278,7 +249,7 @@ class Session:
         utf8 = not (mail_from + rcpt_to).isascii()
         mail, rcpt = f"MAIL FROM:<{mail_from}>", f"RCPT TO:<{rcpt_to}>"
         if self._says_size:
-            mail += f" SIZE={len(data)}"
+            mail += f" SIZE={size_of(data)}"
         if utf8:
             mail += " SMTPUTF8"
         if self._takes_8bit and not isinstance(data, FinalBytes) and not data.isascii():
@@ -359,14 +330,13 @@ class Session:
             return await self._ended_early()
         data = errand.envelope.data
         body = data if isinstance(data, FinalBytes) else dot_stuffed(data)
-        if len(body) > BLOCK:
-            whole = memoryview(body)
-            *blocks, start = range(0, len(body), BLOCK)
-            for at in blocks:
-                self._wire.write(whole[at : at + BLOCK])
+        if len(body) > BLOCK or isinstance(body, FinalHead):
+            *blocks, last = blocks_of(body, BLOCK)
+            for block in blocks:
+                self._wire.write(block)
                 if not await self._wire.drained(self._timeouts.block_s):
                     return await self._ended_early()
-            body = whole[start:]
+            body = last
         return await self._dot(errand, body)
 
     async def _ended_early(self) -> TransactionFacts:

@@ -36,7 +36,8 @@ _REMEMBERED: Final = timedelta(days=7)
 class Report:
     """How a relay fares, as one worker saw it change at that instant.
 
-    ``state`` is a word for people; ``says`` the reason, empty while it is well.
+    ``state`` is a word for people; ``says`` the reason, empty while it is well; ``size_max`` the
+    octets of the largest mail it takes, where it says so.
     """
 
     relay: str
@@ -44,6 +45,7 @@ class Report:
     at: datetime
     state: str
     says: str = ""
+    size_max: int | None = None
 
 
 def reserve(tx: Connection, relay: str, *, per_day: int, wanted: int, now: datetime) -> int:
@@ -100,7 +102,12 @@ def _forget(tx: Connection, relay: str, now: datetime) -> None:
 
 def report(tx: Connection, seen: Report) -> None:
     """Note how a relay fares now, in place of what that worker noted before."""
-    values = {"at": seen.at, "state": seen.state, "says": seen.says}
+    values = {
+        "at": seen.at,
+        "state": seen.state,
+        "says": seen.says,
+        "size_max": seen.size_max,
+    }
     insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
     tx.execute(
         insert(relay_health)
@@ -114,8 +121,19 @@ def reports(tx: Connection) -> dict[str, Report]:
     """The newest word on each relay, from whichever worker."""
     rows = tx.execute(select(relay_health).order_by(relay_health.c.at))
     return {
-        row.relay: Report(row.relay, row.worker_id, row.at, row.state, row.says) for row in rows
+        row.relay: Report(row.relay, row.worker_id, row.at, row.state, row.says, row.size_max)
+        for row in rows
     }
+
+
+def sizes(tx: Connection) -> dict[str, int]:
+    """The octets of the largest mail that each relay takes, where it said so, as it last did."""
+    rows = tx.execute(
+        select(relay_health.c.relay, relay_health.c.size_max)
+        .where(relay_health.c.size_max.is_not(None))
+        .order_by(relay_health.c.at),
+    )
+    return {row.relay: row.size_max for row in rows}
 
 
 def return_path_key(tx: Connection) -> bytes:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy import func, insert, select, update
 
 from distributor.core.model import (
+    Attachment,
     Boilerplate,
     Dateline,
     Draft,
     Embargo,
+    Picture,
     PressContact,
     Sender,
     Version,
@@ -22,7 +24,7 @@ from distributor.core.model import (
 )
 from distributor.core.states import VersionState, sources
 from distributor.errors import NotFound, Refused
-from distributor.store import audit
+from distributor.store import attachments, audit
 from distributor.store.audit import Order
 from distributor.store.schema import compiled_messages, releases, versions
 
@@ -76,6 +78,7 @@ def add_draft(tx: Connection, version: Version, *, by: str) -> Version:
     numbered = replace(version, number=(highest or 0) + 1, state=VersionState.DRAFT)
     made = tx.execute(insert(versions).values(**_columns(numbered), created_by=by))
     key = cast("int", made.inserted_primary_key[0])  # pyright: ignore[reportOptionalSubscript]
+    attachments.bind(tx, key, (each.digest for each in version.draft.attachments))
     return replace(numbered, id=key)
 
 
@@ -245,5 +248,12 @@ def _draft(text: Mapping[str, Any], embargo: Embargo) -> Draft:
         "contacts": tuple(PressContact(**item) for item in text["contacts"]),
         "notes": tuple(text["notes"]),
         "boilerplate": tuple(Boilerplate(**item) for item in text["boilerplate"]),
+        "attachments": tuple(_attachment(item) for item in text.get("attachments", ())),
     }
     return Draft(**fields)
+
+
+def _attachment(item: Mapping[str, Any]) -> Attachment:
+    picture: Mapping[str, Any] | None = item["picture"]
+    fields: dict[str, Any] = {**item, "picture": Picture(**picture) if picture else None}
+    return Attachment(**fields)

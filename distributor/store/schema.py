@@ -145,6 +145,36 @@ compiled_messages = Table(
     UniqueConstraint("version_id", "template", "language"),
 )
 
+# The octets of attachments, once for all releases, under their SHA-256 in hex, in bounded pieces.
+attachments = Table(
+    "attachments",
+    metadata,
+    Column("digest", String, primary_key=True),
+    Column("size", Integer, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    CheckConstraint("length(digest) = 64", name="digest"),
+    CheckConstraint("size > 0", name="size"),
+)
+
+attachment_pieces = Table(
+    "attachment_pieces",
+    metadata,
+    Column(
+        "digest", String, ForeignKey("attachments.digest", ondelete="CASCADE"), primary_key=True
+    ),
+    Column("number", Integer, primary_key=True),
+    Column("octets", LargeBinary, nullable=False),
+    CheckConstraint("number >= 0", name="number"),
+)
+
+# What a version names cannot go: its attachments stand in its text, under its seal.
+version_attachments = Table(
+    "version_attachments",
+    metadata,
+    Column("version_id", Key, _to("versions"), primary_key=True),
+    Column("digest", String, ForeignKey("attachments.digest"), primary_key=True, index=True),
+)
+
 # --- journalists -----------------------------------------------------------------------------
 
 outlets = Table(
@@ -441,6 +471,7 @@ relay_health = Table(
     Column("at", Instant, nullable=False),
     Column("state", String, nullable=False),
     Column("says", Text, nullable=False),
+    Column("size_max", Key),
 )
 
 keys = Table(

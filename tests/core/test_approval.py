@@ -8,10 +8,12 @@ import pytest
 
 from distributor.core.approval import seal_of
 from distributor.core.model import (
+    Attachment,
     Boilerplate,
     Dateline,
     Embargo,
     EmbargoState,
+    Picture,
     PressContact,
     WallTime,
 )
@@ -20,6 +22,7 @@ from tests.builders import DESK, EMBARGOED, NOON, a_draft, a_version
 if TYPE_CHECKING:
     from distributor.core.model import Version
 
+PLAN = Attachment("a" * 64, "plan.pdf", "application/pdf", 5)
 DIGESTS = ("aa", "bb")
 SEALED = a_version(release_id=7, number=1)
 
@@ -43,6 +46,10 @@ FOLDED = replace(EMBARGOED, local=WallTime(datetime(2026, 12, 1, 12), "Europe/Lo
         replace(SEALED, draft=a_draft(boilerplate=(Boilerplate("About us."),))),
         replace(SEALED, draft=a_draft(dateline=Dateline("Leeds", date(2026, 12, 1)))),
         replace(SEALED, draft=a_draft(notes=("Photos on request.",))),
+        replace(SEALED, draft=a_draft(attachments=(PLAN,))),
+        replace(SEALED, draft=a_draft(attachments=(replace(PLAN, digest="b" * 64),))),
+        replace(SEALED, draft=a_draft(attachments=(replace(PLAN, name="other.pdf"),))),
+        replace(SEALED, draft=a_draft(attachments=(replace(PLAN, picture=Picture("x", 1, 1)),))),
         replace(SEALED, draft=a_draft(embargo=LATER)),
         replace(SEALED, draft=a_draft(embargo=FOLDED)),
         replace(SEALED, draft=a_draft(embargo=Embargo(EmbargoState.NONE))),

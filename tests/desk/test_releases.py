@@ -3,7 +3,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -86,7 +86,7 @@ class Room(NamedTuple):
             now=NOW,
         )
 
-    def edit(self, ref: str, **changes: str) -> Version:
+    def edit(self, ref: str, **changes: Any) -> Version:
         return self.desk.edit(ref, Changes(**changes), by="ann", now=NOW)
 
     def approve(self, ref: str, *, now: datetime = NOW) -> Version:

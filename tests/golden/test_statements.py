@@ -28,7 +28,7 @@ from distributor.core.dkim import Signatory
 from distributor.core.final import FinalBytes
 from distributor.core.model import Finding, Recipient, WaveKind
 from distributor.core.returnpath import ReturnPath
-from distributor.core.size import HTML_CLIPPED, HTML_WARNING, MAIL_WARNING, findings, octets
+from distributor.core.size import HTML_CLIPPED, HTML_WARNING, MAIL_WARNING, findings
 from distributor.errors import MessageError
 from distributor.mail.compiling import compile_message, letter_of
 from distributor.mail.relay import Relay, RelayPolicy
@@ -456,7 +456,7 @@ def test_statement_51_the_longest_sample_leaves_room_to_spare_and_a_longer_one_i
     longer = compile_message(
         with_draft(LONG, body=LONG.draft.body * 8), kind="release", templates=TEMPLATES
     )
-    (found,) = findings(longer.html_size, octets(longer))
+    (found,) = findings(longer.html_size, longer.size)
     assert (found.code, found.severity) == ("html-size", "warning")
     assert f"{longer.html_size} bytes" in found.message
 
@@ -471,8 +471,8 @@ def test_statement_52_a_mail_too_large_for_newsrooms_is_told_before_it_leaves() 
     message = compile_message(content, kind="release", templates=TEMPLATES)
     data = letter_of(message, content.sender).copy_for(JANE, reference="r1", date=LIFT)
     assert len(data) > MAIL_WARNING
-    assert abs(octets(message) - len(data)) < 500
-    found = {finding.code: finding for finding in findings(message.html_size, octets(message))}
+    assert abs(message.size - len(data)) < 500
+    found = {finding.code: finding for finding in findings(message.html_size, message.size)}
     assert isinstance(found["mail-size"], Finding)
     assert found["mail-size"].severity == "warning"
     assert "10 to 25 MB" in found["mail-size"].message

@@ -17,7 +17,6 @@ from distributor.errors import MessageError, TemplateError
 from distributor.mail.chamber import chamber
 from distributor.mail.compiling import (
     _context,
-    _events,
     _plain,
     compile_message,
     decoded_parts,
@@ -25,6 +24,7 @@ from distributor.mail.compiling import (
     unfolded_subject,
 )
 from distributor.mail.parts import part_of
+from distributor.mail.readhtml import seen_in
 from distributor.mail.rendering import referred
 from distributor.mail.stationery import gathered
 from tests.golden.samples import EMBARGOED, FOREIGN, LIFT, LONG, PERSONAL, PLAIN, TEMPLATES
@@ -115,7 +115,7 @@ def assert_same(message: CompiledMessage, content: ReleaseContent, folder: Path)
         subject, text, html = (part_of("release", part, context, texts) for part in PARTS)
         data = letter.copy_for(recipient, reference="k7f3", date=LIFT)
         assert decoded_parts(data)[0] == text
-        assert _events(decoded_parts(data)[1]) == _events(html)
+        assert seen_in(decoded_parts(data)[1]) == seen_in(html)
         assert unfolded_subject(data) == subject
 
     same()

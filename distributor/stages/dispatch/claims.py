@@ -132,6 +132,11 @@ class Claims:
         """Whether anything is held."""
         return bool(self._held)
 
+    @property
+    def versions(self) -> set[int]:
+        """Of which versions something is held."""
+        return {holding.wave.version_id for holding in self._held.values()}
+
     def lately(self) -> Reading:
         """The clocks as they were within the last millisecond.
 

@@ -19,7 +19,7 @@ from distributor.stages.dispatch.couriers import IDLE_S
 from distributor.stages.dispatch.fleet import Fleet
 from distributor.stages.dispatch.parcels import Parcel
 from distributor.stages.dispatch.quotas import Quotas
-from distributor.store import releases
+from distributor.store import attachments, releases
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -225,6 +225,9 @@ class Dispatch:
         self._slots.release()
         if not self.claims.any:
             self._forget()
+        elif holding.wave.version_id not in self.claims.versions:
+            # A letter with attachments is large; another release may be sent for hours.
+            self._letters.pop(holding.wave.version_id, None)
 
     def _forget(self) -> None:
         """Every outcome is committed: flight log and letters have nothing left to tell."""
@@ -309,6 +312,7 @@ class Dispatch:
                 CompiledMessage.from_json(item.content),
                 sender,
                 None if self._signing is None else self._signing.sign,
+                attachments.reader(self._database),
             )
             for key, item in compiled.items()
         }

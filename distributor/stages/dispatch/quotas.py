@@ -56,7 +56,7 @@ class Quotas:
         self._taken_at: dict[str, datetime] = {}
         self._ask_again_s: dict[str, float] = {}
         self._count_again_s = 0.0
-        self._told: dict[str, str] = {}
+        self._told: dict[str, tuple[str, int | None]] = {}
 
     async def tend(self) -> None:
         """Take what is needed, give back what is not, count who shares, tell how relays fare.
@@ -136,8 +136,10 @@ class Quotas:
 
     async def _report(self, relay: Relay, *, standing: bool) -> None:
         state, says = relay.fares
-        if state == self._told.get(relay.name) or (state == "well" and not standing):
+        told = (state, relay.size_max)
+        if told == self._told.get(relay.name) or (state == "well" and not standing):
             return
-        report = stored.Report(relay.name, self._worker, self._clock.reading().now, state, says)
+        now = self._clock.reading().now
+        report = stored.Report(relay.name, self._worker, now, state, says, relay.size_max)
         await commit(self._database, lambda tx: stored.report(tx, report))
-        self._told[relay.name] = state
+        self._told[relay.name] = told
