@@ -20,6 +20,7 @@ from distributor.desk.contacts import Contacts
 from distributor.desk.lists import Lists
 from distributor.desk.releases import Releases
 from distributor.desk.suppressions import Suppressions
+from distributor.desk.trials import Trials
 from distributor.desk.waves import Waves
 from distributor.errors import ConfigError
 from distributor.installation import Installation
@@ -52,6 +53,7 @@ class App:
     suppressions: Suppressions
     releases: Releases
     waves: Waves
+    trials: Trials
     reconcile: Reconcile
     review: Review
 
@@ -104,6 +106,7 @@ def open_app(settings: Settings) -> App:
         suppressions=Suppressions(database),
         releases=Releases(database, templates),
         waves=Waves(database, installation, policy, reconcile),
+        trials=Trials(database, installation, templates, settings.desk.test_addresses),
         reconcile=reconcile,
         review=Review(
             database,

@@ -192,6 +192,7 @@ def show(ctx: typer.Context, ref: Ref, as_json: AsJson = False) -> None:
     """
     from distributor.cli.output import emit_json
     from distributor.cli.reading import show_release
+    from distributor.cli.trials import show_trials
 
     with opened(ctx) as application:
         view = application.review.release(ref)
@@ -201,6 +202,7 @@ def show(ctx: typer.Context, ref: Ref, as_json: AsJson = False) -> None:
         emit_json(_release_json(view, forecasts))
         return
     show_release(view, zone, forecasts)
+    show_trials(view.trials, zone)
 
 
 def _forecasts(application: App, view: ReleaseView) -> dict[int, Forecast]:
@@ -217,6 +219,7 @@ def _forecasts(application: App, view: ReleaseView) -> dict[int, Forecast]:
 def _release_json(
     view: ReleaseView, forecasts: dict[int, Forecast] | None = None
 ) -> dict[str, object]:
+    from distributor.cli.trials import trial_json
     from distributor.core.draft import embargo_as_json
 
     version = view.version
@@ -229,6 +232,7 @@ def _release_json(
         "embargo": embargo_as_json(version.draft.embargo),
         "seal": version.seal,
         "waves": [_wave_json(item, (forecasts or {}).get(item.wave.id)) for item in view.waves],
+        "test_mails": [trial_json(one) for one in view.trials],
     }
 
 
