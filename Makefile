@@ -78,7 +78,7 @@ fmt: setup ## put the code into shape
 	$(BIN)/ruff check --fix .
 
 golden-update: setup ## take today's mails as the golden ones; read the difference before you commit
-	GOLDEN_UPDATE=1 $(PYTEST) -q tests/golden
+	GOLDEN_UPDATE=1 $(PYTEST) -q tests/golden tests/mail/test_marking.py
 	git --no-pager diff --stat -- tests/golden
 
 mails: setup ## draw the golden mails into docs/mails, wide and narrow, light and dark (needs Chromium)

@@ -21,6 +21,7 @@ from distributor.desk.contacts import Contacts
 from distributor.desk.lists import Lists
 from distributor.desk.releases import Releases
 from distributor.desk.suppressions import Suppressions
+from distributor.desk.trials import Trials
 from distributor.desk.waves import Waves
 from distributor.errors import ConfigError
 from distributor.installation import Installation
@@ -54,6 +55,7 @@ class App:
     suppressions: Suppressions
     releases: Releases
     waves: Waves
+    trials: Trials
     reconcile: Reconcile
     review: Review
 
@@ -111,6 +113,7 @@ def open_app(settings: Settings) -> App:
             relays=[relay.name for relay in settings.relays],
         ),
         waves=Waves(database, installation, policy, reconcile),
+        trials=Trials(database, installation, templates, settings.desk.test_addresses),
         reconcile=reconcile,
         review=Review(
             database,

@@ -34,10 +34,12 @@ from distributor.store import (
     lists,
     relays,
     releases,
+    trials,
     waves,
     workers,
 )
 from distributor.store.deliverylog import Attempt, Copy, Filter, Line, Member
+from distributor.store.trials import Trial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -53,7 +55,17 @@ if TYPE_CHECKING:
     from distributor.store.audit import Entry
     from distributor.store.database import Database
 
-__all__ = ["Attempt", "Filter", "Line", "Member", "Preview", "ReleaseView", "Review", "WaveView"]
+__all__ = [
+    "Attempt",
+    "Filter",
+    "Line",
+    "Member",
+    "Preview",
+    "ReleaseView",
+    "Review",
+    "Trial",
+    "WaveView",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +111,11 @@ class WaveView:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseView:
-    """A release as it stands: its newest version and all its waves."""
+    """A release as it stands: its newest version, all its waves, and its test mails apart."""
 
     version: Version
     waves: tuple[WaveView, ...]
+    trials: tuple[Trial, ...] = ()
 
     @property
     def state(self) -> str:
@@ -212,7 +225,8 @@ class Review:
                 _view(wave, waves.counts(tx, wave.id), names)
                 for wave in waves.of_release(tx, release_id)
             )
-            return ReleaseView(releases.latest(tx, release_id), views)
+            tested = tuple(trials.of_release(tx, release_id))
+            return ReleaseView(releases.latest(tx, release_id), views, tested)
 
     def wave(self, wave_id: int) -> WaveView:
         """One wave with its numbers, all of one moment."""

@@ -84,6 +84,12 @@ def _number(value: object) -> object:
     return value
 
 
+def _addresses(value: object) -> object:
+    if isinstance(value, str):
+        raise _wrong('must be a list of addresses such as ["you@example.org"]')
+    return value
+
+
 def _words(value: object) -> object:
     if isinstance(value, str):
         raise _wrong('must be a list of words such as ["/usr/local/bin/ask", "--quick"]')
@@ -96,6 +102,7 @@ OptionalPath = Annotated[Path | None, BeforeValidator(_none_if_empty)]
 Seconds = Annotated[float, Field(gt=0)]
 #: A limit as a whole number; 0 is no limit.
 Limit = Annotated[int, BeforeValidator(_number), Field(ge=0)]
+Addresses = Annotated[tuple[Address, ...], BeforeValidator(_addresses)]
 #: A command as the words it is made of: no shell reads it.
 Words = Annotated[tuple[Line, ...], BeforeValidator(_words)]
 
@@ -117,6 +124,9 @@ class Desk(_Section):
         default="en",
         pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$",
         description="Language of releases that do not state one, as a tag such as en or de-AT.",
+    )
+    test_addresses: Addresses = Field(
+        default=(), description="The only addresses that test mails may go to."
     )
 
     @field_validator("zone")

@@ -52,6 +52,10 @@ Missed = Annotated[
     bool,
     typer.Option("--missed", help="Everybody who has not got it, by name, and why."),
 ]
+Tests = Annotated[
+    bool,
+    typer.Option("--tests", help="Only the test mails, which are counted nowhere else."),
+]
 Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, safe for spreadsheets.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
 Follow = Annotated[
@@ -67,6 +71,7 @@ def log(
     state: States = None,
     outlet: Outlet = None,
     missed: Missed = False,
+    tests: Tests = False,
     as_csv: Csv = False,
     as_json: Json = False,
     follow: Follow = False,
@@ -91,9 +96,14 @@ def log(
     if address is not None and (as_csv or follow):
         msg = "the attempts of one address are shown as text or with --json"
         raise typer.BadParameter(msg)
+    if tests and (address is not None or state or missed or outlet or as_csv or follow):
+        msg = "--tests goes with REF and --json alone"
+        raise typer.BadParameter(msg)
     states = MISSED if missed else _states(state or [])
     with opened(ctx) as app:
-        if follow:
+        if tests:
+            _show_tests(app, ref, as_json=as_json)
+        elif follow:
             show_progress(app, ref)
         elif address is not None:
             _show_address(app, ref, address, as_json=as_json)
@@ -147,6 +157,7 @@ def _show_lines(
     from distributor.cli.missed import answer, say_why_empty
     from distributor.cli.output import emit_json, print_table, say, state_text
     from distributor.cli.reading import brief
+    from distributor.cli.trials import show_trials
 
     if as_csv:
         _write_csv(lines)
@@ -166,12 +177,27 @@ def _show_lines(
         )
         for line in lines
     ]
-    if not rows:
+    if rows:
+        print_table(("ADDRESS", "OUTLET", "STATE", "AT", "REPLY"), rows)
+        deliveries = "1 delivery" if len(rows) == 1 else f"{len(rows)} deliveries"
+        say(f"{deliveries}. All attempts of one: distributor log {ref} ADDRESS")
+    else:
         say_why_empty(app, ref)
-        return
-    print_table(("ADDRESS", "OUTLET", "STATE", "AT", "REPLY"), rows)
-    deliveries = "1 delivery" if len(rows) == 1 else f"{len(rows)} deliveries"
-    say(f"{deliveries}. All attempts of one: distributor log {ref} ADDRESS")
+    show_trials(app.review.release(ref).trials, zone)
+
+
+def _show_tests(app: App, ref: str, *, as_json: bool) -> None:
+    from distributor.cli.output import emit_json, say
+    from distributor.cli.trials import show_trials, trial_json
+
+    found = app.review.release(ref).trials
+    if as_json:
+        for one in found:
+            emit_json(trial_json(one), indent=None)
+    elif found:
+        show_trials(found, app.settings.desk.zone)
+    else:
+        say(f"{ref} has no test mail. Send one: distributor release test {ref} --to ADDRESS")
 
 
 def _write_csv(lines: Iterable[Line]) -> None:

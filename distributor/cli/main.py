@@ -25,6 +25,7 @@ from distributor.cli import (
     release,
     suppressions,
     templates,
+    trials,
     wave,
     worker,
 )
@@ -40,6 +41,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 release.app.add_typer(preview.app)
+release.app.add_typer(trials.app)
 release.app.add_typer(wave.app)
 app.add_typer(release.app, name="release")
 app.add_typer(contacts.app, name="contacts")

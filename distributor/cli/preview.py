@@ -53,7 +53,7 @@ def preview(
 def _signatories(settings: Settings) -> list[str]:
     """The DNS name and the algorithm of each key that a worker would sign with.
 
-    A key that cannot be used is told of, and shown as none: a worker would not start with it.
+    A key that this account cannot use is told of: it need not read it to look at a mail.
     """
     from distributor.app import signing_of
     from distributor.cli.output import warn
@@ -62,8 +62,8 @@ def _signatories(settings: Settings) -> list[str]:
     try:
         signing = signing_of(settings)
     except ConfigError as error:
-        warn(f"{error} No worker starts with it. {error.remedy or ''}".strip())
-        return []
+        warn(f"whether it will be signed cannot be seen: {error}")
+        return ["not known"]
     return [
         f"{key.signatory.record} ({key.signatory.algorithm})"
         for key in (signing.keys if signing else ())

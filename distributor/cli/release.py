@@ -208,6 +208,7 @@ def show(ctx: typer.Context, ref: Ref, as_json: AsJson = False) -> None:
     """
     from distributor.cli.output import emit_json
     from distributor.cli.reading import show_release
+    from distributor.cli.trials import show_trials
 
     with opened(ctx) as application:
         view = application.review.release(ref)
@@ -217,6 +218,7 @@ def show(ctx: typer.Context, ref: Ref, as_json: AsJson = False) -> None:
         emit_json(_release_json(view, forecasts))
         return
     show_release(view, zone, forecasts)
+    show_trials(view.trials, zone)
 
 
 def _forecasts(application: App, view: ReleaseView) -> dict[int, Forecast]:
@@ -234,6 +236,7 @@ def _release_json(
     view: ReleaseView, forecasts: dict[int, Forecast] | None = None
 ) -> dict[str, object]:
     from distributor.cli.attaching import attachments_as_json
+    from distributor.cli.trials import trial_json
     from distributor.core.draft import embargo_as_json
 
     version = view.version
@@ -247,6 +250,7 @@ def _release_json(
         "seal": version.seal,
         "attachments": attachments_as_json(version.draft.attachments),
         "waves": [_wave_json(item, (forecasts or {}).get(item.wave.id)) for item in view.waves],
+        "test_mails": [trial_json(one) for one in view.trials],
     }
 
 

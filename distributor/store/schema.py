@@ -427,6 +427,29 @@ attempts = Table(
 )
 Index("ix_attempts_delivery_id", attempts.c.delivery_id)
 
+trials = Table(
+    "trials",
+    metadata,
+    _id(),
+    Column("release_id", Key, _to("releases"), nullable=False),
+    Column("version_id", Key, _to("versions"), nullable=False),
+    # Opaque, in every header that leaves (I9).
+    Column("reference", String, nullable=False, unique=True),
+    Column("address", Text, nullable=False),
+    Column("address_key", Text, nullable=False),
+    # Whether it left before the lift, confirmed twice (I1).
+    Column("embargoed", Boolean, nullable=False),
+    Column("ordered_at", Instant, nullable=False),
+    Column("ordered_by", Text, nullable=False),
+    Column("outcome", Word(Outcome)),
+    Column("code", Integer),
+    Column("enhanced", String),
+    Column("reply", Text),
+    Column("relay", String),
+    one_of("outcome", Outcome, name="outcome"),
+)
+Index("ix_trials_release_id", trials.c.release_id)
+
 # --- the machines that send ------------------------------------------------------------------
 
 workers = Table(

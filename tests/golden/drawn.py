@@ -13,9 +13,13 @@ from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from distributor.core.final import FinalBytes
 from distributor.core.message import ReleaseContent
 from distributor.core.model import Boilerplate, Dateline, Draft, PressContact, Recipient, Sender
-from distributor.mail.compiling import compile_message, letter_of
+from distributor.core.trial import mark_of
+from distributor.core.wording import direction
+from distributor.mail.compiling import compile_message, letter_of, release_line_of
+from distributor.mail.marking import Addressed, marked
 from tests.golden.samples import GOLDEN, LIFT, TEMPLATES
 from tests.golden.sequels import SEQUELS
 
@@ -127,6 +131,15 @@ def drawn_letter(seed: int) -> tuple[Mail, Mail]:
         for at, person in enumerate(people)
     )
     return one, other
+
+
+def tried(one: Mail) -> FinalBytes:
+    """The test mail that a mail makes."""
+    language = one.content.language
+    line = release_line_of(one.content)
+    mark = mark_of(line, number=1, language=language, direction=direction(language))
+    to = Addressed(Recipient("duty@forum.example", "Duty Officer"), "0a1b2c", "forum.example", LIFT)
+    return marked(FinalBytes(one.data), mark, to)
 
 
 def kept(name: str) -> Mail:
