@@ -19,6 +19,7 @@ from distributor.core.share import WHOLE, Share
 from distributor.desk.contacts import Contacts
 from distributor.desk.lists import Lists
 from distributor.desk.releases import Releases
+from distributor.desk.sequels import Sequels
 from distributor.desk.suppressions import Suppressions
 from distributor.desk.waves import Waves
 from distributor.errors import ConfigError
@@ -51,6 +52,7 @@ class App:
     lists: Lists
     suppressions: Suppressions
     releases: Releases
+    sequels: Sequels
     waves: Waves
     reconcile: Reconcile
     review: Review
@@ -103,6 +105,7 @@ def open_app(settings: Settings) -> App:
         lists=Lists(database),
         suppressions=Suppressions(database),
         releases=Releases(database, templates),
+        sequels=Sequels(database, templates, settings.desk.zone),
         waves=Waves(database, installation, policy, reconcile),
         reconcile=reconcile,
         review=Review(

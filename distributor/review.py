@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from distributor.core.address import key_of
 from distributor.core.forecast import Forecast, forecast
-from distributor.core.letter import TEMPLATE, content_of
 from distributor.core.message import CompiledMessage
 from distributor.core.model import Recipient, reference
 from distributor.core.states import DeliveryState, VersionState, WaveState
 from distributor.errors import NotFound
 from distributor.mail.compiling import compile_message, decoded_parts, letter_of, subject_of
+from distributor.mail.sequels import messages
 from distributor.store import audit, contacts, deliverylog, lists, relays, releases, waves, workers
 from distributor.store.deliverylog import Attempt, Copy, Filter, Line, Member
 
@@ -190,11 +190,13 @@ class Review:
                 subject = f"release {reference(releases.find_release(tx, ref))}"
             return audit.entries(tx, subject=subject)
 
-    def compiled(self, version: Version) -> CompiledMessage | None:
-        """The message that approval stored; None for a draft."""
+    def compiled(self, version: Version, key: int | None = None) -> CompiledMessage | None:
+        """A message that approval stored: its own, or the one of that key; None for a draft."""
         with self._database.read() as tx:
             stored = releases.compiled_of(tx, version.id)
-        return next((CompiledMessage.from_json(item.content) for item in stored.values()), None)
+        if not stored:
+            return None
+        return CompiledMessage.from_json(stored[key if key in stored else min(stored)].content)
 
     def preview(self, ref: str, address: str | None, *, now: datetime) -> Preview:
         """The mail as it would leave: of the approved message, or of the draft as it stands.
@@ -211,19 +213,20 @@ class Review:
         with self._database.read() as tx:
             version = releases.latest(tx, releases.find_release(tx, ref))
             copy = _SAMPLE if address is None else _copy(tx, version, address)
-        compiled = self.compiled(version)
+            base = (
+                None if version.sequel is None else releases.version_of(tx, version.sequel.base_id)
+            )
+        compiled = self.compiled(version, copy.compiled_id)
         approved = compiled is not None
         if compiled is None:
-            compiled = compile_message(
-                content_of(version),
-                kind=TEMPLATE,
-                templates=self._templates,
-            )
+            own, *_ = messages(version, base, now=now)
+            compiled = compile_message(own.content, kind=own.kind, templates=self._templates)
         letter = letter_of(compiled, version.sender)
         data = letter.copy_for(
             copy.recipient,
             reference=copy.reference,
             date=copy.dated_at or now,
+            thread=copy.thread,
         )
         text, html = decoded_parts(data)
         return Preview(version.ref, data, subject_of(data), text, html, approved)

@@ -22,6 +22,7 @@ from distributor.cli import (
     lists,
     log,
     release,
+    sequel,
     suppressions,
     wave,
     worker,
@@ -38,6 +39,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 release.app.add_typer(wave.app)
+release.app.add_typer(sequel.app)
 app.add_typer(release.app, name="release")
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(lists.app, name="lists")

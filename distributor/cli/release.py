@@ -69,7 +69,7 @@ def read(
     from distributor.cli.reading import show_draft
     from distributor.core.draft import as_json as release_json
 
-    reading = _reading(file, settings_of(ctx).desk, zone, received)
+    reading = reading_of(file, settings_of(ctx).desk, zone, received)
     if as_json:
         emit_json(release_json(reading.draft, reading.findings))
         return
@@ -77,7 +77,7 @@ def read(
     print_findings(reading.findings)
 
 
-def _reading(file: Path, desk: Desk, zone: str | None, received: date | None) -> Reading:
+def reading_of(file: Path, desk: Desk, zone: str | None, received: date | None) -> Reading:
     """Read a file; the desk's zone, today and the desk's language complete what it leaves out."""
     from zoneinfo import ZoneInfo
 
@@ -125,7 +125,7 @@ def import_(
     from distributor.cli.output import emit_json, print_findings
     from distributor.core.draft import embargo_as_json
 
-    reading = _reading(file, settings_of(ctx).desk, zone, received)
+    reading = reading_of(file, settings_of(ctx).desk, zone, received)
     with opened(ctx) as application:
         version = application.releases.bring_in(
             reading,
@@ -218,6 +218,7 @@ def _release_json(
     view: ReleaseView, forecasts: dict[int, Forecast] | None = None
 ) -> dict[str, object]:
     from distributor.core.draft import embargo_as_json
+    from distributor.core.model import WaveKind
 
     version = view.version
     return {
@@ -225,6 +226,9 @@ def _release_json(
         "state": view.state,
         "version": version.number,
         "version_state": version.state,
+        "sequel": version.sequel and version.sequel.kind,
+        "reason": version.sequel and version.sequel.reason,
+        "withdrawn": version.sequel is not None and version.sequel.kind is WaveKind.WITHDRAWAL,
         "headline": version.draft.headline,
         "embargo": embargo_as_json(version.draft.embargo),
         "seal": version.seal,
@@ -296,6 +300,7 @@ def approve(ctx: typer.Context, ref: Ref) -> None:
     Example: distributor release approve R-7
     """
     from distributor.cli.output import say
+    from distributor.cli.reading import next_step
 
     with opened(ctx) as application:
         version, message = application.releases.approve(
@@ -307,7 +312,7 @@ def approve(ctx: typer.Context, ref: Ref) -> None:
     _warn_if_clipped(message.html_size)
     _warn_if_rendered(message)
     say(f"Look at it: distributor release preview {version.ref} --out preview")
-    say(f"Next: distributor release schedule {version.ref} --list NAME")
+    say(next_step(version))
 
 
 #: Above this the biggest mail site may cut the mail off (practice statement 51), in octets.

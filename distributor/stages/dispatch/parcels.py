@@ -46,7 +46,10 @@ class Parcel:
             return self.copy
         delivery = self.delivery
         return self.letter.copy_for(
-            delivery.recipient, reference=delivery.reference, date=delivery.dated_at
+            delivery.recipient,
+            reference=delivery.reference,
+            date=delivery.dated_at,
+            thread=delivery.thread,
         )
 
 
