@@ -79,6 +79,7 @@ class ReleaseView:
 
     version: Version
     waves: tuple[WaveView, ...]
+    withdrawn: bool = False
 
     @property
     def state(self) -> str:
@@ -158,7 +159,8 @@ class Review:
                 _view(wave, waves.counts(tx, wave.id), names)
                 for wave in waves.of_release(tx, release_id)
             )
-            return ReleaseView(releases.latest(tx, release_id), views)
+            withdrawn = releases.is_withdrawn(tx, release_id)
+            return ReleaseView(releases.latest(tx, release_id), views, withdrawn)
 
     def wave(self, wave_id: int) -> WaveView:
         """One wave with its numbers, all of one moment."""

@@ -109,6 +109,8 @@ def show_release(view: ReleaseView, zone: str, forecasts: Mapping[int, Forecast]
         edition += f" ({version.state})"
     if version.sequel is not None:
         edition += f", a {version.sequel.kind}"
+    if view.withdrawn:
+        edition += ", withdrawn"
     say((version.ref, "bold"), "  ", state_text(view.state), edition)
     if version.sequel is not None:
         _field("Why", version.sequel.reason)

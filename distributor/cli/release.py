@@ -218,7 +218,6 @@ def _release_json(
     view: ReleaseView, forecasts: dict[int, Forecast] | None = None
 ) -> dict[str, object]:
     from distributor.core.draft import embargo_as_json
-    from distributor.core.model import WaveKind
 
     version = view.version
     return {
@@ -228,7 +227,7 @@ def _release_json(
         "version_state": version.state,
         "sequel": version.sequel and version.sequel.kind,
         "reason": version.sequel and version.sequel.reason,
-        "withdrawn": version.sequel is not None and version.sequel.kind is WaveKind.WITHDRAWAL,
+        "withdrawn": view.withdrawn,
         "headline": version.draft.headline,
         "embargo": embargo_as_json(version.draft.embargo),
         "seal": version.seal,

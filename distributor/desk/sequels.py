@@ -39,7 +39,7 @@ from distributor.desk.releases import (
     require_text,
     stated_sender,
 )
-from distributor.desk.waves import approved, has_begun, stopped, way_back
+from distributor.desk.waves import approved, has_begun, is_withdrawal, stopped, way_back
 from distributor.errors import EmbargoUnclear, Refused
 from distributor.mail.sequels import what_changed
 from distributor.store import audiences, lists, releases, sequels, waves
@@ -152,7 +152,7 @@ class Sequels:
         draft = text.reading.draft
         draft = replace(
             draft,
-            embargo=_embargo(base, draft.embargo, text.embargo, now),
+            embargo=_embargo(base, text, now),
             language=text.language or base.draft.language,
         )
         require_text(draft)
@@ -225,7 +225,7 @@ class Sequels:
         def stop(tx: Connection) -> tuple[str, Wave | None, Version | None]:
             release_id = releases.find_release(tx, ref)
             newest = releases.latest(tx, release_id)
-            if newest.sequel is not None and newest.sequel.kind is WaveKind.WITHDRAWAL:
+            if is_withdrawal(newest):
                 msg = f"{newest.ref} has been withdrawn already."
                 raise Refused(msg, remedy=f"Who has been told: distributor log {newest.ref}")
             begun = sequels.newest_begun(tx, release_id)
@@ -380,21 +380,26 @@ def _reason(text: str) -> str:
     return reason
 
 
-def _embargo(base: Version, read: Embargo, stated: str | None, now: datetime) -> Embargo:
+def _embargo(base: Version, text: Text, now: datetime) -> Embargo:
     """The embargo of the new text: its release's own, unless the order states another.
+
+    New facts may have an embargo of their own, and have none when the earlier one is over.
 
     Raises:
         EmbargoUnclear: The text states another one, and the order does not.
         Refused: The release is out, so that it cannot be embargoed any more.
 
     """
-    before = base.draft.embargo
+    before, read = base.draft.embargo, text.reading.draft.embargo
     stands = before.at is not None and before.at > now
+    new_facts = text.kind is WaveKind.FOLLOW_UP and not stands
     same = (read.state, read.at) == (before.state, before.at)
     # A wording that a person had to state once is unclear again when the text comes again.
     same = same or (read.state is EmbargoState.UNCLEAR and read.text == before.text)
-    if stated is not None:
-        chosen = agreed(read, stated, now)
+    if text.embargo is not None:
+        chosen = agreed(read, text.embargo, now)
+    elif new_facts:
+        chosen = read
     elif same or read.state is EmbargoState.NONE:
         chosen = before
     elif stands and read.state is not EmbargoState.UNCLEAR:
@@ -404,7 +409,7 @@ def _embargo(base: Version, read: Embargo, stated: str | None, now: datetime) ->
         raise EmbargoUnclear(f"{msg} otherwise: they disagree.", choices=choices)
     else:
         chosen = read
-    if chosen.at is not None and chosen.at > now and not stands:
+    if chosen.at is not None and chosen.at > now and not stands and not new_facts:
         msg = f"{base.ref} is out: it cannot be embargoed any more."
         raise Refused(msg, remedy="Take the embargo out of the text, or state: --embargo immediate")
     return chosen

@@ -299,6 +299,11 @@ def _decide(tx: Connection, wave: Wave, ids: list[int], decision: Decision, orde
     audit.record(tx, audit.Entry(order.at, order.by, "settled", f"release {wave.ref}", facts))
 
 
+def is_withdrawal(version: Version) -> bool:
+    """Whether a version says nothing but that an earlier one is withdrawn."""
+    return version.sequel is not None and version.sequel.kind is WaveKind.WITHDRAWAL
+
+
 def approved(tx: Connection, ref: str) -> Version:
     """The newest version, approved, of a release that nothing is going on with.
 
@@ -312,9 +317,10 @@ def approved(tx: Connection, ref: str) -> Version:
     if pending is not None:
         msg = f"{pending.ref} is scheduled already ({pending.state})."
         raise Refused(msg, remedy=way_back(pending))
-    if releases.is_withdrawn(tx, number):
-        raise Refused(f"{ref} has been withdrawn.", remedy=f"distributor release show {ref}")
     version = releases.latest(tx, number)
+    if releases.is_withdrawn(tx, number) and not is_withdrawal(version):
+        msg = f"{version.ref} has been withdrawn, and nobody has been told yet."
+        raise Refused(msg, remedy=f"Go on: distributor release withdraw {version.ref} --reason …")
     if version.state is not VersionState.APPROVED:
         msg = f"{version.ref} version {version.number} is a {version.state}, not approved."
         raise Refused(msg, remedy=f"First: distributor release approve {version.ref}")
@@ -323,6 +329,9 @@ def approved(tx: Connection, ref: str) -> Version:
 
 def _approved(tx: Connection, ref: str) -> Version:
     version = approved(tx, ref)
+    if is_withdrawal(version):
+        msg = f"{version.ref} has been withdrawn: its text is not sent any more."
+        raise Refused(msg, remedy=f"Tell those who have it: distributor release schedule {ref}")
     if version.sequel is not None and not sequels.has_waves(tx, version.id):
         msg = (
             f"{version.ref} version {version.number} is a {version.sequel.kind}: it goes first to "

@@ -204,6 +204,21 @@ def test_a_text_of_an_embargoed_release_that_names_another_embargo_is_asked_abou
     assert Place.EMBARGO in {change.place for change in made.changes}
 
 
+def test_new_facts_have_an_embargo_of_their_own_or_none(room: Room) -> None:
+    stop = audit.Order("ann", LATER)
+    room.database.write(lambda tx: waves.move(tx, room.wave, WaveState.STOPPING, stop)).result()
+    give_back(room)
+    follow_up: dict[str, Any] = {"kind": WaveKind.FOLLOW_UP}
+    assert room.rewrite(**follow_up).version.draft.embargo == Embargo()
+    made = room.rewrite(embargo="2026-12-02 12:00 Europe/London", **follow_up)
+    assert made.version.draft.embargo.at == NOON + timedelta(days=1)
+    room.approve()
+    planned = room.desk.schedule("R-1", by="ann", now=LATER)
+    assert planned.wave is not None
+    assert planned.wave.send_at == NOON + timedelta(days=1)
+    assert not planned.wave.before_lift
+
+
 def test_an_edit_of_a_correction_stays_one_until_it_has_gone_out(room: Room) -> None:
     room.rewrite()
     give_back(room)
@@ -246,6 +261,21 @@ def test_a_withdrawal_needs_one_order_and_cannot_be_given_twice(room: Room) -> N
         room.desk.withdraw("R-1", "Again.", by="ann", now=LATER)
 
 
+def test_a_withdrawal_that_was_taken_back_is_scheduled_again_and_its_text_never(
+    room: Room,
+) -> None:
+    room.desk.withdraw("R-1", "It is not ours.", by="ann", now=LATER)
+    give_back(room)
+    with room.database.read() as tx:
+        wave = waves.pending_of(tx, room.wave.release_id)
+    assert wave is not None
+    room.database.write(lambda tx: waves.discard(tx, wave, audit.Order("ann", LATER))).result()
+    planned = room.desk.schedule("R-1", by="ann", now=LATER)
+    assert planned.wave is not None
+    assert planned.wave.kind is WaveKind.WITHDRAWAL
+    assert planned.recipients == 2
+
+
 def test_a_withdrawal_interrupted_after_the_stop_is_carried_on(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,6 +287,9 @@ def test_a_withdrawal_interrupted_after_the_stop_is_carried_on(
         with pytest.raises(MessageError, match="interrupted"):
             room.desk.withdraw("R-1", "It is not ours.", by="ann", now=LATER)
     assert wave_of(room.database, room.wave).state is WaveState.STOPPING
+    give_back(room)
+    with pytest.raises(Refused, match="nobody has been told yet"):
+        room.desk.resend("R-1", by="ann", now=LATER)
     done = room.desk.withdraw("R-1", "It is not ours.", by="ann", now=LATER)
     assert done.audience.recipients == 2
 

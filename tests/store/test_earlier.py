@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +9,7 @@ from sqlalchemy import delete, update
 from sqlalchemy.exc import IntegrityError
 
 from distributor.core.audience import exclusion
-from distributor.core.model import AudienceRule, Outcome, Sequel, WaveKind
+from distributor.core.model import AudienceRule, Outcome, WaveKind
 from distributor.core.states import DeliveryState, WaveState
 from distributor.errors import IllegalMove
 from distributor.store import audiences, recovery, releases, sequels, suppressions, waves
@@ -28,8 +26,8 @@ from tests.builders import (
     a_list,
     a_result,
     a_sending_wave,
+    a_sequel,
     a_worker,
-    approved,
     claimed,
     marked,
     moved,
@@ -44,16 +42,6 @@ if TYPE_CHECKING:
     from distributor.store.database import Database
 
 HAD = AudienceRule((), had=True)
-
-
-def a_sequel(
-    tx: Connection, wave: Wave, kind: WaveKind = WaveKind.CORRECTION, *, ready: bool = True
-) -> Version:
-    """A sequel of the wave's version, a draft unless ``ready``."""
-    base = releases.version_of(tx, wave.version_id)
-    sequel = Sequel(kind, "A figure was wrong.", base.id, date(2026, 12, 1))
-    draft = releases.add_draft(tx, replace(base, sequel=sequel), by="ann")
-    return approved(tx, draft) if ready else draft
 
 
 def candidates(database: Database, version: Version, rule: AudienceRule = HAD) -> list[Candidate]:
