@@ -20,6 +20,7 @@ from distributor.core.size import SizeLimit
 from distributor.desk.contacts import Contacts
 from distributor.desk.lists import Lists
 from distributor.desk.releases import Releases
+from distributor.desk.sequels import Sequels
 from distributor.desk.suppressions import Suppressions
 from distributor.desk.trials import Trials
 from distributor.desk.waves import Waves
@@ -54,6 +55,7 @@ class App:
     lists: Lists
     suppressions: Suppressions
     releases: Releases
+    sequels: Sequels
     waves: Waves
     trials: Trials
     reconcile: Reconcile
@@ -112,6 +114,7 @@ def open_app(settings: Settings) -> App:
             size_limit=SizeLimit(int(settings.sending.message_max_mb * 1_000_000)),
             relays=[relay.name for relay in settings.relays],
         ),
+        sequels=Sequels(database, templates, settings.desk.zone),
         waves=Waves(database, installation, policy, reconcile),
         trials=Trials(database, installation, templates, settings.desk.test_addresses),
         reconcile=reconcile,

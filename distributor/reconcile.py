@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from distributor.core.evidence import NOTHING, Answer, Verdict, weigh
 from distributor.core.states import DeliveryState, WaveState
 from distributor.errors import IllegalMove, InquiryFailed
-from distributor.store import audit, recovery, settling, waves
+from distributor.store import audit, recovery, sequels, settling, waves
 from distributor.store.waves import Order
 
 if TYPE_CHECKING:
@@ -145,8 +145,12 @@ class Reconcile:
             lasting = settling.lasting(tx, [each.doubt for each in found])
             wave = waves.get(tx, wave_id)
             groups: dict[tuple[str, Verdict, DeliveryState], list[_Found]] = defaultdict(list)
+            replaced = sequels.is_replaced(tx, wave_id)
             for each in found:
                 state = self._state(each, wave, now)
+                if state is DeliveryState.QUEUED and replaced:
+                    # Its text was corrected or withdrawn: it never goes.
+                    state = DeliveryState.ABANDONED
                 if state is not None and each.doubt.delivery_id in lasting:
                     groups[each.relay, each.answer.verdict, state].append(each)
             settled: dict[DeliveryState, int] = defaultdict(int)

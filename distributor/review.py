@@ -13,7 +13,7 @@ from distributor.core.address import key_of
 from distributor.core.enclosures import content_id
 from distributor.core.final import whole_of
 from distributor.core.forecast import Forecast, forecast
-from distributor.core.letter import TEMPLATE, content_of, domain_of
+from distributor.core.letter import domain_of
 from distributor.core.message import CompiledMessage
 from distributor.core.model import Finding, Recipient, reference
 from distributor.core.states import DeliveryState, VersionState, WaveState
@@ -26,6 +26,7 @@ from distributor.mail.compiling import (
     release_line_of,
     subject_of,
 )
+from distributor.mail.sequels import Message, messages
 from distributor.store import (
     attachments,
     audit,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
     from distributor.core.enclosures import OctetsOf
     from distributor.core.limits import Limits
+    from distributor.core.message import ReleaseContent
     from distributor.core.model import Attachment, Version, Wave
     from distributor.mail.stationery import Stationery
     from distributor.store.audit import Entry
@@ -116,6 +118,7 @@ class ReleaseView:
     version: Version
     waves: tuple[WaveView, ...]
     trials: tuple[Trial, ...] = ()
+    withdrawn: bool = False
 
     @property
     def state(self) -> str:
@@ -164,6 +167,11 @@ class Preview:
             if line not in words
         )
         return (*missing, *size.findings(len(self.html.encode()), len(self.data)))
+
+
+def _content(kind: str, *found: Message) -> ReleaseContent:
+    """What a message of that kind was compiled from, of all that its version has."""
+    return next((each.content for each in found if each.kind == kind), found[0].content)
 
 
 def _flat(text: str) -> str:
@@ -226,7 +234,8 @@ class Review:
                 for wave in waves.of_release(tx, release_id)
             )
             tested = tuple(trials.of_release(tx, release_id))
-            return ReleaseView(releases.latest(tx, release_id), views, tested)
+            withdrawn = releases.is_withdrawn(tx, release_id)
+            return ReleaseView(releases.latest(tx, release_id), views, tested, withdrawn)
 
     def wave(self, wave_id: int) -> WaveView:
         """One wave with its numbers, all of one moment."""
@@ -258,11 +267,13 @@ class Review:
                 subject = f"release {reference(releases.find_release(tx, ref))}"
             return audit.entries(tx, subject=subject)
 
-    def compiled(self, version: Version) -> CompiledMessage | None:
-        """The message that approval stored; None for a draft."""
+    def compiled(self, version: Version, key: int | None = None) -> CompiledMessage | None:
+        """A message that approval stored: its own, or the one of that key; None for a draft."""
         with self._database.read() as tx:
             stored = releases.compiled_of(tx, version.id)
-        return next((CompiledMessage.from_json(item.content) for item in stored.values()), None)
+        if not stored:
+            return None
+        return CompiledMessage.from_json(stored[key if key in stored else min(stored)].content)
 
     def preview(self, ref: str, address: str | None, *, now: datetime) -> Preview:
         """The mail as it would leave: of the approved message, or of the draft as it stands.
@@ -279,21 +290,23 @@ class Review:
         with self._database.read() as tx:
             version = releases.latest(tx, releases.find_release(tx, ref))
             copy = _SAMPLE if address is None else _copy(tx, version, address)
+            base = (
+                None if version.sequel is None else releases.version_of(tx, version.sequel.base_id)
+            )
         octets_of = attachments.reader(self._database)
-        compiled = self.compiled(version)
+        compiled = self.compiled(version, copy.compiled_id)
         approved = compiled is not None
+        own, *others = messages(version, base, now=now)
         if compiled is None:
             compiled = compile_message(
-                content_of(version),
-                kind=TEMPLATE,
-                templates=self._templates,
-                octets_of=octets_of,
+                own.content, kind=own.kind, templates=self._templates, octets_of=octets_of
             )
         letter = letter_of(compiled, version.sender, octets_of=octets_of)
         data = letter.copy_for(
             copy.recipient,
             reference=copy.reference,
             date=copy.dated_at or now,
+            thread=copy.thread,
         )
         text, html = decoded_parts(data)
         return Preview(
@@ -304,7 +317,7 @@ class Review:
             html,
             approved,
             version,
-            release_line_of(content_of(version)).text,
+            release_line_of(_content(compiled.kind, own, *others)).text,
             page=with_pictures(html, version, octets_of),
             attachments=version.draft.attachments,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
@@ -20,6 +20,7 @@ from distributor.core.model import (
     EmbargoState,
     Outcome,
     Sender,
+    Sequel,
     Version,
     WallTime,
     Wave,
@@ -103,8 +104,18 @@ def approved(tx: Connection, version: Version) -> Version:
     content = '{"stand": "in"}'
     digest = hashlib.sha256(content.encode()).hexdigest()
     compiled = releases.Compiled("release", "en", content, digest)
-    releases.approve(tx, version, compiled, seal="5ea1", by="ann", now=MORNING)
+    releases.approve(tx, version, (compiled,), seal="5ea1", by="ann", now=MORNING)
     return releases.version_of(tx, version.id)
+
+
+def a_sequel(
+    tx: Connection, wave: Wave, kind: WaveKind = WaveKind.CORRECTION, *, ready: bool = True
+) -> Version:
+    """A sequel of the wave's version, a draft unless ``ready``."""
+    base = releases.version_of(tx, wave.version_id)
+    sequel = Sequel(kind, "A figure was wrong.", base.id, date(2026, 12, 1))
+    draft = releases.add_draft(tx, replace(base, sequel=sequel), by="ann")
+    return approved(tx, draft) if ready else draft
 
 
 def a_contact(address: str, **said: Any) -> NewContact:

@@ -28,6 +28,7 @@ from tests.builders import (
     POLICY,
     a_result,
     a_sending_wave,
+    a_sequel,
     a_worker,
     assert_accounted_for,
     claimed,
@@ -160,6 +161,17 @@ def test_what_the_record_says_settles_a_doubt(
     # The resend is the same mail: its reference, and so its Message-ID, and its Date stay.
     assert [(row.reference, row.dated_at) for row in stored(database)] == before
     assert_accounted_for(database, wave)
+
+
+def test_what_was_corrected_meanwhile_is_not_sent_again_and_the_rest_is_settled(
+    database: Database,
+) -> None:
+    wave = in_doubt(database)
+    database.write(lambda tx: a_sequel(tx, wave, ready=False)).result()
+    first, second = doubts(database)
+    settle(database, Record(words={first.message_id: "absent", second.message_id: "accepted"}))
+    assert counts(database, wave) == {"abandoned": 1, "accepted": 1}
+    assert wave_of(database, wave).state is WaveState.FINISHED
 
 
 def test_the_evidence_stands_on_the_delivery_and_in_the_audit(database: Database) -> None:

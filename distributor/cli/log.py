@@ -82,6 +82,7 @@ def log(
     """
     from distributor.cli.following import show_progress
     from distributor.cli.missed import MISSED, show_missed
+    from distributor.cli.missed import missed as who_missed
     from distributor.review import Filter
 
     if sum((as_csv, as_json, follow)) > 1:
@@ -108,7 +109,7 @@ def log(
         elif address is not None:
             _show_address(app, ref, address, as_json=as_json)
         elif missed and not as_csv and not as_json:
-            show_missed(app, ref, list(app.review.log(ref, Filter(states, outlet))))
+            show_missed(app, ref, who_missed(app, ref, outlet))
         else:
             lines = app.review.log(ref, Filter(states, outlet))
             _show_lines(app, ref, lines, as_csv=as_csv, as_json=as_json)

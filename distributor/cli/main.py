@@ -23,6 +23,7 @@ from distributor.cli import (
     log,
     preview,
     release,
+    sequel,
     suppressions,
     templates,
     trials,
@@ -43,6 +44,7 @@ app = typer.Typer(
 release.app.add_typer(preview.app)
 release.app.add_typer(trials.app)
 release.app.add_typer(wave.app)
+release.app.add_typer(sequel.app)
 app.add_typer(release.app, name="release")
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(lists.app, name="lists")

@@ -8,7 +8,10 @@ from rich.text import Text
 
 from distributor.cli.output import say, say_field
 from distributor.cli.reading import moment, unsealed_text
+from distributor.core.audience import ExclusionReason
+from distributor.core.sequel import REPLACING
 from distributor.core.states import DeliveryState
+from distributor.review import Filter
 
 if TYPE_CHECKING:
     from distributor.app import App
@@ -18,17 +21,19 @@ if TYPE_CHECKING:
 MISSED = frozenset(DeliveryState) - {DeliveryState.ACCEPTED, DeliveryState.COMPLAINED}
 
 _INDENT = 4
+#: They are left out because they have been told.
+_TOLD = ExclusionReason.ALREADY_SENT.value
 
 #: What a person can do, by state; REF stands for the release.
 _REMEDIES = {
     DeliveryState.DEFERRED: "deferred: tried again by itself while a worker runs.",
     DeliveryState.REFUSED: (
         "refused: mend the address (distributor contacts edit ADDRESS --address NEW); "
-        "send this one by hand (distributor release preview REF --for ADDRESS)."
+        "then: distributor release resend REF --state refused"
     ),
     DeliveryState.EXPIRED: (
-        "expired: the server put it off until the deadline; ring them, or send it by hand "
-        "(distributor release preview REF --for ADDRESS)."
+        "expired: the server put it off until the deadline; ring them, or send it again: "
+        "distributor release resend REF --state expired"
     ),
     DeliveryState.UNCERTAIN: (
         "uncertain: the answer was lost, it may have arrived. Ask them, or search the mail "
@@ -42,8 +47,20 @@ _REMEDIES = {
 }
 
 
+def missed(app: App, ref: str, outlet: str | None) -> list[Line]:
+    """Everybody who has not got a release; once it was corrected or withdrawn, that version.
+
+    Who missed an earlier text has missed nothing that still holds.
+    """
+    version = app.review.release(ref).version
+    replaced = version.sequel is not None and version.sequel.kind in REPLACING
+    states = Filter(MISSED, outlet, version.id if replaced else None)
+    return list(app.review.log(ref, states))
+
+
 def show_missed(app: App, ref: str, lines: list[Line]) -> None:
     """Print everybody who has not got the release, then what can be done, state by state."""
+    _show_untold(app, ref)
     if not lines:
         _say_nobody(app, ref)
         return
@@ -60,6 +77,20 @@ def show_missed(app: App, ref: str, lines: list[Line]) -> None:
     for state, words in _REMEDIES.items():
         if any(line.state is state for line in lines):
             say(words.replace("REF", ref))
+
+
+def _show_untold(app: App, ref: str) -> None:
+    """Print, by address, who has an earlier version and cannot be told by mail."""
+    view, members = app.review.audience(ref)
+    if view is None or not view.wave.audience.had:
+        return
+    untold = [each for each in members if each.reason and each.reason != _TOLD]
+    for each in untold:
+        say((each.address, "bold"))
+        say_field("", f"left out: {each.reason}, {each.evidence}", width=_INDENT)
+    if untold:
+        say(f"They may have an earlier version and get no mail about the {view.wave.kind}: ring.")
+        say()
 
 
 def _say_nobody(app: App, ref: str) -> None:

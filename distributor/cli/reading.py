@@ -60,6 +60,8 @@ def next_step(version: Version) -> str:
     if version.draft.embargo.state is EmbargoState.UNCLEAR:
         example = "2026-12-01 00:01 Europe/London"
         return f'State the embargo: distributor release edit {ref} --embargo "{example}"'
+    if version.state is VersionState.APPROVED and version.sequel is not None:
+        return f"Next: distributor release schedule {ref}, to those who may have an earlier version"
     if version.state is VersionState.APPROVED:
         return f"Next: distributor release schedule {ref} --list NAME"
     return f"Next: distributor release approve {ref}"
@@ -117,7 +119,13 @@ def show_release(view: ReleaseView, zone: str, forecasts: Mapping[int, Forecast]
     edition = f"  version {version.number}"
     if view.state != version.state:
         edition += f" ({version.state})"
+    if version.sequel is not None:
+        edition += f", a {version.sequel.kind}"
+    if view.withdrawn:
+        edition += ", withdrawn"
     say((version.ref, "bold"), "  ", state_text(view.state), edition)
+    if version.sequel is not None:
+        _field("Why", version.sequel.reason)
     show_draft(version.draft)
     sender = version.sender
     _field("From", f"{sender.name} <{sender.address}>")
@@ -139,7 +147,7 @@ def _show_wave(item: WaveView, zone: str, seen: Forecast | None) -> None:
     say(
         (f"{wave.kind.value.capitalize()} wave  ", "bold"),
         state_text(wave.state.value),
-        f"{reason}, to {', '.join(item.lists)}",
+        f"{reason}, to {_to(item)}",
         f" without {', '.join(item.exclude)}" if item.exclude else "",
     )
     _field("Send time", moment(wave.send_at, zone))
@@ -151,6 +159,14 @@ def _show_wave(item: WaveView, zone: str, seen: Forecast | None) -> None:
     if wave.finished_at is not None:
         _field("Finished", moment(wave.finished_at, zone))
     show_counts(item)
+
+
+def _to(item: WaveView) -> str:
+    """Whom a wave is for, in words."""
+    rule = item.wave.audience
+    had = ("everybody who may have an earlier version",) if rule.had else ()
+    again = (f"those who are {' or '.join(rule.again)}",) if rule.again else ()
+    return ", ".join((*had, *again, *item.lists))
 
 
 def unsealed_text(wave: Wave) -> str:

@@ -70,7 +70,7 @@ def read(
     from distributor.cli.reading import show_draft
     from distributor.core.draft import as_json as release_json
 
-    reading = _reading(file, settings_of(ctx).desk, zone, received)
+    reading = reading_of(file, settings_of(ctx).desk, zone, received)
     if as_json:
         emit_json(release_json(reading.draft, reading.findings))
         return
@@ -78,7 +78,7 @@ def read(
     print_findings(reading.findings)
 
 
-def _reading(file: Path, desk: Desk, zone: str | None, received: date | None) -> Reading:
+def reading_of(file: Path, desk: Desk, zone: str | None, received: date | None) -> Reading:
     """Read a file; the desk's zone, today and the desk's language complete what it leaves out."""
     from zoneinfo import ZoneInfo
 
@@ -137,7 +137,7 @@ def import_(
     from distributor.core.draft import embargo_as_json
 
     files = brought(attach, picture, alt, caption, credit)
-    reading = replace(_reading(file, settings_of(ctx).desk, zone, received), files=files)
+    reading = replace(reading_of(file, settings_of(ctx).desk, zone, received), files=files)
     with opened(ctx) as application:
         version = application.releases.bring_in(
             reading,
@@ -245,6 +245,9 @@ def _release_json(
         "state": view.state,
         "version": version.number,
         "version_state": version.state,
+        "sequel": version.sequel and version.sequel.kind,
+        "reason": version.sequel and version.sequel.reason,
+        "withdrawn": view.withdrawn,
         "headline": version.draft.headline,
         "embargo": embargo_as_json(version.draft.embargo),
         "seal": version.seal,
@@ -331,6 +334,7 @@ def approve(ctx: typer.Context, ref: Ref) -> None:
     Example: distributor release approve R-7
     """
     from distributor.cli.output import print_findings, say
+    from distributor.cli.reading import next_step
     from distributor.core.size import findings
 
     with opened(ctx) as application:
@@ -343,7 +347,7 @@ def approve(ctx: typer.Context, ref: Ref) -> None:
     print_findings(findings(message.html_size, message.size))
     _warn_if_rendered(message)
     say(f"Look at it: distributor release preview {version.ref} --out preview")
-    say(f"Next: distributor release schedule {version.ref} --list NAME")
+    say(next_step(version))
 
 
 def _warn_if_rendered(message: CompiledMessage) -> None:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from distributor.cli.outgoing import report_numbers, tell_audience, tell_without_workers
 from distributor.cli.session import opened
 
 if TYPE_CHECKING:
     from distributor.app import App
     from distributor.core.forecast import Forecast
     from distributor.core.model import Wave
+    from distributor.desk.waves import Target
 
 #: Joined to ``release``: these are orders about one, too.
 app = typer.Typer()
 
 Ref = Annotated[str, typer.Argument(metavar="REF", help="The release, such as R-7.")]
-
-#: How long hold and cancel wait for what is on the wire to settle, in seconds.
-_SETTLE_S = 15.0
-_LOOK_S = 0.1
 
 
 @app.command()
@@ -29,9 +26,9 @@ def schedule(
     ctx: typer.Context,
     ref: Ref,
     lists: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option("--list", metavar="NAME", help="A list to send to; may repeat."),
-    ],
+    ] = None,
     exclude: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="A list whose members are left out; may repeat."),
@@ -44,35 +41,49 @@ def schedule(
         str | None,
         typer.Option(metavar="ZONE", help="The zone of --at, such as Europe/London."),
     ] = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Of a correction or follow-up: a list that gets it besides."
+        ),
+    ] = None,
 ) -> None:
     """Plan a distribution; the worker does the rest.
 
-    It leaves at the embargo, or at once if the text is for immediate release.
+    It leaves at the embargo, or at once if the text is for immediate release. A correction or
+    follow-up needs no list: it goes to those who may have an earlier version.
 
     Example: distributor release schedule R-7 --list "UK health" --exclude competitors
     """
-    from distributor.cli.output import say, warn
-    from distributor.cli.reading import moment
     from distributor.desk.waves import Target
 
     if zone is not None and at is None:
         msg = "--zone is the zone of --at: give both"
         raise typer.BadParameter(msg)
+    if also and lists:
+        msg = "--also is for a correction or follow-up, which goes out without --list"
+        raise typer.BadParameter(msg)
+    if not lists and (exclude or at is not None):
+        msg = "say to whom: --list NAME"
+        raise typer.BadParameter(msg)
     with opened(ctx) as application:
-        planned = application.waves.schedule(
-            ref,
-            Target(lists, exclude or (), at, zone),
-            by=application.operator,
-            now=application.clock.now(),
-        )
-        embargo = application.review.release(ref).version.draft.embargo
-        shown_zone = embargo.local.zone if embargo.local else application.settings.desk.zone
-        alive = application.review.workers_alive(
-            application.clock.now(),
-            within_s=application.settings.worker.lease_s,
-        )
-        start = max(planned.wave.send_at, application.clock.now())
-        seen = application.review.forecast(planned.recipients, start=start)
+        if lists:
+            _schedule_to(application, ref, Target(lists, exclude or (), at, zone))
+        else:
+            _schedule_sequel(application, ref, also or [])
+
+
+def _schedule_to(application: App, ref: str, target: Target) -> None:
+    """Plan a general wave; say when it leaves, to how many, and what stands in its way."""
+    from distributor.cli.output import say, warn
+    from distributor.cli.reading import moment
+
+    now = application.clock.now()
+    planned = application.waves.schedule(ref, target, by=application.operator, now=now)
+    embargo = application.review.release(ref).version.draft.embargo
+    shown_zone = embargo.local.zone if embargo.local else application.settings.desk.zone
+    start = max(planned.wave.send_at, application.clock.now())
+    seen = application.review.forecast(planned.recipients, start=start)
     say((planned.wave.ref, "bold"), f"  leaves at {moment(planned.wave.send_at, shown_zone)}")
     say(f"As the lists stand: {planned.recipients} recipients, {planned.exclusions} excluded.")
     _tell_forecast(application, seen, planned.wave)
@@ -82,9 +93,19 @@ def schedule(
             "list again and is not marked as a correction.",
         )
     say(f"Watch it: distributor log {planned.wave.ref} --follow")
-    if not alive:
-        warn("no worker is running, so nothing leaves.")
-        say("Next: distributor run, and leave it running")
+    tell_without_workers(application)
+
+
+def _schedule_sequel(application: App, ref: str, also: list[str]) -> None:
+    """Plan the wave of a sequel and say who gets it."""
+    if application.review.release(ref).version.sequel is None:
+        msg = "say to whom: --list NAME"
+        raise typer.BadParameter(msg)
+    planned = application.sequels.schedule(
+        ref, also=also, by=application.operator, now=application.clock.now()
+    )
+    tell_audience(planned)
+    tell_without_workers(application)
 
 
 def _tell_forecast(application: App, seen: Forecast | None, wave: Wave) -> None:
@@ -135,7 +156,7 @@ def hold(ctx: typer.Context, ref: Ref) -> None:
             now=application.clock.now(),
         )
         say((wave.ref, "bold"), "  held.")
-        _report_numbers(application, wave)
+        report_numbers(application, wave)
     say(f"Go on: distributor release resume {wave.ref}")
     say(f"Stop for good: distributor release cancel {wave.ref}")
 
@@ -180,20 +201,4 @@ def cancel(ctx: typer.Context, ref: Ref) -> None:
             now=application.clock.now(),
         )
         say((wave.ref, "bold"), "  cancelled: what has not left stays here.")
-        _report_numbers(application, wave)
-
-
-def _report_numbers(application: App, wave: Wave) -> None:
-    """Wait until nothing is on the wire any more, then say the exact numbers (I7)."""
-    from distributor.cli.output import warn
-    from distributor.cli.reading import show_counts
-
-    view = application.review.wave(wave.id)
-    for _ in range(int(_SETTLE_S / _LOOK_S)):
-        if view.settled:
-            break
-        time.sleep(_LOOK_S)
-        view = application.review.wave(wave.id)
-    show_counts(view)
-    if not view.settled:
-        warn(f"a worker still holds some; look again: distributor release show {wave.ref}")
+        report_numbers(application, wave)

@@ -27,19 +27,25 @@ class ExclusionReason(StrEnum):
 
 
 class Candidate(NamedTuple):
-    """A contact on one of a wave's lists, with what the rules ask about it.
+    """Somebody a wave's rule names, with what the rules ask about them.
+
+    ``contact_id`` is None when no contact has that address any more. ``thread`` holds the
+    Message-IDs of their earlier mails, the oldest first; ``compiled_id`` is the message they get
+    where the wave has not the same for all.
 
     ``suppression`` is the standing order's reason; ``excluded_by`` the name of a list the wave
     leaves out; ``has_version`` that a delivery of this very version to the address is live (I4).
     """
 
-    contact_id: int
+    contact_id: int | None
     address_key: str
     recipient: Recipient
     suppression: str | None = None
     excluded_by: str | None = None
     accepted_terms: bool = False
     has_version: bool = False
+    compiled_id: int | None = None
+    thread: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +57,14 @@ class Exclusion:
     evidence: str
 
 
-def exclusion(candidate: Candidate, kind: WaveKind) -> Exclusion | None:
+def exclusion(
+    candidate: Candidate, kind: WaveKind, *, before_lift: bool = False
+) -> Exclusion | None:
     """The first reason against mailing this candidate; None when they are a recipient.
 
-    An objection beats every list (practice statement 48); advance copies go only to people who
-    accepted embargo terms (I10).
+    An objection beats every list (practice statement 48), and a correction too: who must be told
+    all the same is rung. Whatever leaves before the lift goes only to people who accepted embargo
+    terms (I10).
     """
     if candidate.suppression is not None:
         return Exclusion(candidate, ExclusionReason.SUPPRESSED, candidate.suppression)
@@ -65,7 +74,7 @@ def exclusion(candidate: Candidate, kind: WaveKind) -> Exclusion | None:
             ExclusionReason.EXCLUDED_LIST,
             f"on the list {candidate.excluded_by}",
         )
-    if kind is WaveKind.ADVANCE and not candidate.accepted_terms:
+    if (before_lift or kind is WaveKind.ADVANCE) and not candidate.accepted_terms:
         return Exclusion(candidate, ExclusionReason.NO_TERMS, "no recorded acceptance")
     if candidate.has_version:
         return Exclusion(candidate, ExclusionReason.ALREADY_SENT, "has this version already")

@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 from distributor.core.final import FinalBytes, FinalHead, check_final, frame_of
 from distributor.core.message import Personal, ReleaseContent, header_names, merge, personal_names
-from distributor.core.model import Recipient
+from distributor.core.model import Recipient, WaveKind
+from distributor.core.sequel import SEQUELS
 from distributor.errors import MessageError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from distributor.core.message import CompiledMessage
     from distributor.core.model import Sender, Version
     from distributor.core.script import Render
+    from distributor.core.sequel import SequelContent
     from distributor.core.tail import Tail
 
 
@@ -30,6 +32,16 @@ class Sign(Protocol):
 
 #: The template of a general wave.
 TEMPLATE = "release"
+
+
+def message_name(kind: WaveKind, *, before_lift: bool = False) -> str:
+    """Under which name a version stores the message that a wave of this kind sends.
+
+    What leaves before the lift has a message of its own, which says that it is embargoed.
+    """
+    if kind in SEQUELS:
+        return f"advance-{kind}" if before_lift else kind.value
+    return "advance" if kind is WaveKind.ADVANCE else TEMPLATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +146,13 @@ def _form(compiled: CompiledMessage, sample: Personal) -> _Form:
     return _Form(header_names(compiled, sample), frame)
 
 
-def content_of(version: Version) -> ReleaseContent:
-    """What a version's message is compiled from. A general wave leaves at the lift."""
+def content_of(
+    version: Version, sequel: SequelContent | None = None, *, lifted: bool = True
+) -> ReleaseContent:
+    """What a version's message is compiled from. A general wave leaves at the lift.
+
+    ``sequel``: what it says of an earlier version; ``lifted``: whether it leaves after the lift.
+    """
     embargo = version.draft.embargo
     return ReleaseContent(
         draft=version.draft,
@@ -144,6 +161,8 @@ def content_of(version: Version) -> ReleaseContent:
         embargo_at=embargo.at,
         zone=embargo.local.zone if embargo.local else None,
         unsubscribe=version.sender.reply_to or version.sender.address,
+        lifted=lifted,
+        sequel=sequel,
     )
 
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from distributor.core.states import HoldReason, VersionState, WaveState
+    from distributor.core.states import DeliveryState, HoldReason, VersionState, WaveState
 
 
 class EmbargoState(StrEnum):
@@ -229,15 +229,25 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class AudienceRule:
-    """Who a wave is for: members of ``lists`` but not of ``exclude`` (ids of lists)."""
+    """Who a wave is for: members of ``lists`` but not of ``exclude`` (ids of lists).
+
+    ``had``: also everybody who may have an earlier version of the release, wherever they are on
+    lists today. ``again``: also those whose delivery of this very version stands in these states.
+    """
 
     lists: tuple[int, ...]
     exclude: tuple[int, ...] = ()
+    had: bool = False
+    again: tuple[DeliveryState, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Wave:
-    """One timed distribution of one version to one audience, as stored."""
+    """One timed distribution of one version to one audience, as stored.
+
+    ``before_lift``: it leaves under the embargo, to people who accepted its terms and have an
+    earlier version already.
+    """
 
     id: int
     release_id: int
@@ -258,6 +268,7 @@ class Wave:
     first_mail_at: datetime | None = None
     finished_at: datetime | None = None
     embargo_at: datetime | None = None
+    before_lift: bool = False
 
     @property
     def ref(self) -> str:
@@ -285,6 +296,7 @@ class Delivery(NamedTuple):
     compiled_id: int
     attempts: int
     dated_at: datetime
+    thread: str | None = None
 
 
 def reference(release_id: int) -> str:

@@ -237,7 +237,8 @@ class GateFacts:
     """What the gate must know of a wave. Instants in UTC.
 
     ``marks_age_s`` is the age of these facts, ``lease_left_s`` what remains of the batch's lease,
-    both by the monotonic clock. ``clock_agrees`` is I2; ``muted`` is I11.
+    both by the monotonic clock. ``clock_agrees`` is I2; ``muted`` is I11; ``before_lift`` as a
+    wave has it.
     """
 
     embargo_at: datetime | None
@@ -248,6 +249,7 @@ class GateFacts:
     lease_left_s: float
     clock_agrees: bool
     muted: bool
+    before_lift: bool = False
 
     def __post_init__(self) -> None:
         """Refuse instants that are not in UTC: they would compare by their hands."""
@@ -261,19 +263,27 @@ def gate(facts: GateFacts, *, now: datetime) -> Shut | None:
 
     The one function that decides (I1, I2, I7, I10, I11): asked in the claim, before each MAIL and
     before the first byte of the body. An advance wave goes to people who accepted the embargo, so
-    its send time alone holds it. Facts that are too old say nothing, so their age is judged first.
+    its send time alone holds it; so does that of a correction or withdrawal of what they have by
+    such a wave, and of nothing else. Facts that are too old say nothing, so their age is judged
+    first.
     """
     _require_utc(now)
     standing = _standing(facts)
     if standing is not None:
         return standing
-    bound = facts.embargo_at if facts.kind is not WaveKind.ADVANCE else None
+    bound = None if _by_consent(facts) else facts.embargo_at
     if bound is not None and now < bound:
         return Shut.EMBARGO
     if now < facts.send_at:
         return Shut.SEND_TIME
     # Written the way round that a NaN shuts the gate.
     return None if facts.lease_left_s >= LEASE_MARGIN_S else Shut.LEASE
+
+
+def _by_consent(facts: GateFacts) -> bool:
+    """Whether its recipients may have it before the lift: they accepted the embargo's terms."""
+    replaces = facts.kind in {WaveKind.CORRECTION, WaveKind.WITHDRAWAL}
+    return facts.kind is WaveKind.ADVANCE or (replaces and facts.before_lift)
 
 
 def _standing(facts: GateFacts) -> Shut | None:

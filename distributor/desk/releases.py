@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Final
 from distributor.core.address import hidden_fault
 from distributor.core.approval import seal_of
 from distributor.core.header import constant_headers
-from distributor.core.letter import TEMPLATE, content_of
-from distributor.core.model import Embargo, EmbargoState, Finding, Version
+from distributor.core.model import Embargo, EmbargoState, Finding, Version, reference
 from distributor.core.parse import read_release
 from distributor.core.size import SizeLimit
 from distributor.core.states import VersionState
@@ -22,7 +21,9 @@ from distributor.intake.addresses import read_address
 from distributor.intake.phone import with_e164
 from distributor.intake.text import decode, read_file
 from distributor.mail.compiling import compile_message
-from distributor.store import attachments, audit, releases, waves
+from distributor.mail.sequels import messages
+from distributor.store import attachments, audit, releases, sequels, waves
+from distributor.store.audit import Order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from distributor.core.enclosures import OctetsOf
     from distributor.core.message import CompiledMessage
     from distributor.core.model import Draft, Sender
     from distributor.intake.attachment import Brought
@@ -146,19 +148,19 @@ class Releases:
         """
         draft = reading.draft
         if embargo is not None:
-            draft = replace(draft, embargo=_agreed(draft.embargo, embargo, now))
+            draft = replace(draft, embargo=agreed(draft.embargo, embargo, now))
         if language is not None:
             draft = replace(draft, language=language)
-        _require_text(draft)
+        require_text(draft)
         draft = attached(draft, reading.files)
-        sender = _stated_sender(draft, sender)
+        sender = stated_sender(draft, sender)
 
         def work(tx: Connection) -> Version:
             keep(tx, reading.files, now)
             release_id = releases.create_release(tx, now)
-            version = _draft_version(release_id, draft, reading.source, sender, now)
+            version = draft_version(release_id, draft, reading.source, sender, now)
             stored = releases.add_draft(tx, version, by=by)
-            _record(tx, stored, "imported", by, now)
+            record(tx, stored, "imported", by, now)
             return stored
 
         return self._database.write(work).result()
@@ -180,10 +182,14 @@ class Releases:
             if wave is not None:
                 msg = f"{wave.ref} is scheduled ({wave.state}); its text is what was approved."
                 raise Refused(msg, remedy=way_back(wave))
+            require_standing(tx, release_id)
             before = releases.latest(tx, release_id)
             keep(tx, changes.attach, now)
-            stored = releases.add_draft(tx, _changed(before, changes, now), by=by)
-            _record(tx, stored, "edited", by, now)
+            # What has gone out is told of by a sequel of its own, not by an edit of its text.
+            sequel = None if sequels.has_waves(tx, before.id) else before.sequel
+            changed = replace(_changed(before, changes, now), sequel=sequel)
+            stored = releases.add_draft(tx, changed, by=by)
+            record(tx, stored, "edited", by, now)
             return stored
 
         return self._database.write(work).result()
@@ -201,39 +207,88 @@ class Releases:
         """
         with self._database.read() as tx:
             version = releases.latest(tx, releases.find_release(tx, ref))
+            require_standing(tx, version.release_id)
+            base = base_of(tx, version)
         _require_approvable(version, now)
-        message = compile_message(
-            content_of(version),
-            kind=TEMPLATE,
-            templates=self._templates,
-            octets_of=attachments.reader(self._database),
+        octets_of = attachments.reader(self._database)
+        compiled, message = compiled_of(
+            version, base, templates=self._templates, octets_of=octets_of, now=now
         )
         with self._database.read() as tx:
             require_deliverable(tx, message, self._size_limit, self._relays)
-        compiled = releases.Compiled(
-            TEMPLATE,
-            version.draft.language,
-            message.to_json(),
-            message.digest,
-        )
-        seal = seal_of(version, (compiled.digest,))
+        seal = seal_of(version, [each.digest for each in compiled])
 
         def work(tx: Connection) -> Version:
-            releases.approve(tx, version, compiled, seal=seal, by=by, now=now)
-            approved = releases.version_of(tx, version.id)
-            _record(tx, approved, "approved", by, now)
-            return approved
+            require_standing(tx, version.release_id)
+            return approve_as(tx, version, compiled, seal, Order(by, now))
 
         return self._database.write(work).result(), message
 
 
-def _draft_version(
+def base_of(tx: Connection, version: Version) -> Version | None:
+    """The earlier version that a version speaks of, if it does."""
+    return None if version.sequel is None else releases.version_of(tx, version.sequel.base_id)
+
+
+def compiled_of(
+    version: Version,
+    base: Version | None,
+    *,
+    templates: Stationery | Path,
+    octets_of: OctetsOf,
+    now: datetime,
+) -> tuple[list[releases.Compiled], CompiledMessage]:
+    """Every message of a version as approval stores it, and its own, which stands first.
+
+    Raises:
+        TemplateError: One of them cannot be compiled.
+
+    """
+    made = [
+        (
+            each.name,
+            compile_message(each.content, kind=each.kind, templates=templates, octets_of=octets_of),
+        )
+        for each in messages(version, base, now=now)
+    ]
+    language = version.draft.language
+    stored = [
+        releases.Compiled(name, language, message.to_json(), message.digest)
+        for name, message in made
+    ]
+    return stored, made[0][1]
+
+
+def approve_as(
+    tx: Connection, version: Version, compiled: list[releases.Compiled], seal: str, order: Order
+) -> Version:
+    """Bind a draft to its compiled messages under one seal, and say so in the audit."""
+    releases.approve(tx, version, compiled, seal=seal, by=order.by, now=order.at)
+    approved = releases.version_of(tx, version.id)
+    record(tx, approved, "approved", order.by, order.at)
+    return approved
+
+
+def require_standing(tx: Connection, release_id: int) -> None:
+    """Refuse an order about the text of a release that has been withdrawn.
+
+    Raises:
+        Refused: It has.
+
+    """
+    if releases.is_withdrawn(tx, release_id):
+        msg = f"{reference(release_id)} has been withdrawn: its text is not sent any more."
+        raise Refused(msg, remedy="A new text is a new release: distributor release import FILE")
+
+
+def draft_version(
     release_id: int,
     draft: Draft,
     source: str,
     sender: Sender,
     now: datetime,
 ) -> Version:
+    """A draft to be stored; its key and number come then."""
     return Version(
         id=0,
         release_id=release_id,
@@ -258,13 +313,13 @@ def _changed(version: Version, changes: Changes, now: datetime) -> Version:
         sender = replace(sender, name=changes.sender_name)
     if changes.reply_to is not None:
         sender = replace(sender, reply_to=changes.reply_to or None)
-    _require_text(draft)
+    require_text(draft)
     draft = attached(detached(draft, changes.detach), changes.attach)
-    sender = _stated_sender(draft, sender)
-    return _draft_version(version.release_id, draft, version.source, sender, now)
+    sender = stated_sender(draft, sender)
+    return draft_version(version.release_id, draft, version.source, sender, now)
 
 
-def _agreed(read: Embargo, stated: str, now: datetime) -> Embargo:
+def agreed(read: Embargo, stated: str, now: datetime) -> Embargo:
     """The stated embargo, unless the text says another with certainty."""
     embargo = stated_embargo(stated, now=now)
     certain = read.state in {EmbargoState.EMBARGOED, EmbargoState.IMMEDIATE}
@@ -280,7 +335,8 @@ def _spellings(read: Embargo) -> tuple[str, ...]:
     return (f'--embargo "{exact(read.at, read.local.zone)}", or correct the text',)
 
 
-def _require_text(draft: Draft) -> None:
+def require_text(draft: Draft) -> None:
+    """Refuse a text without headline or body."""
     for field, value in (("headline", draft.headline), ("body", draft.body)):
         if not value:
             msg = f"The text has no {field}."
@@ -288,7 +344,7 @@ def _require_text(draft: Draft) -> None:
             raise Refused(msg, remedy=remedy)
 
 
-def _stated_sender(draft: Draft, sender: Sender) -> Sender:
+def stated_sender(draft: Draft, sender: Sender) -> Sender:
     """The sender with the reply address as it goes on the wire, fit for a header with this text.
 
     Asked at entry by the rule of the mail itself, so that nobody finds out at approval (practice
@@ -339,13 +395,16 @@ def _require_approvable(version: Version, now: datetime) -> None:
             f'distributor release edit {version.ref} --embargo "2026-12-01 00:01 Europe/London"'
         )
         raise Refused(msg.strip(), remedy=remedy)
-    if embargo.at is not None and embargo.at <= now and embargo.local is not None:
+    lifted = embargo.at is not None and embargo.at <= now
+    # A sequel is about what has gone out: that its embargo has lifted is what it says.
+    if lifted and version.sequel is None and embargo.at is not None and embargo.local is not None:
         msg = f"The embargo {describe(embargo.at, embargo.local.zone)} has passed."
         remedy = f"distributor release edit {version.ref} --embargo immediate"
         raise Refused(msg, remedy=remedy)
 
 
-def _record(tx: Connection, version: Version, action: str, by: str, now: datetime) -> None:
+def record(tx: Connection, version: Version, action: str, by: str, now: datetime) -> None:
+    """Write the audit row of an order about a version."""
     facts = {
         "version": version.number,
         "embargo": version.draft.embargo.state.value,

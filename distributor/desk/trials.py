@@ -16,18 +16,19 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
 from distributor.core.address import key_of, visible
-from distributor.core.letter import TEMPLATE, content_of, domain_of
+from distributor.core.letter import domain_of
 from distributor.core.message import CompiledMessage
 from distributor.core.model import EmbargoState, Outcome, Recipient
 from distributor.core.outcome import judge
 from distributor.core.timing import describe
 from distributor.core.trial import mark_of, shut
 from distributor.core.wording import direction
-from distributor.desk.releases import embargo_words
+from distributor.desk.releases import base_of, embargo_words
 from distributor.errors import ConfigError, InputError, Refused, RelayError
 from distributor.intake.addresses import stated_address
 from distributor.mail.compiling import compile_message, letter_of, release_line_of
 from distributor.mail.marking import Addressed, marked
+from distributor.mail.sequels import messages
 from distributor.mail.transaction import Envelope
 from distributor.store import attachments, audit, contacts, relays, releases, suppressions, trials
 from distributor.store.database import database_now
@@ -80,6 +81,7 @@ class _Order:
     """A good order: what is to be shown, to whom, and whether before the lift."""
 
     version: Version
+    base: Version | None
     compiled: CompiledMessage | None
     address: Address
     recipient: Recipient
@@ -145,6 +147,7 @@ class Trials:
             version = releases.latest(tx, releases.find_release(tx, wanted.ref))
             # The earliest of the clocks there are (I2).
             now = min(now, database_now(tx, now).astimezone(UTC))
+            base = base_of(tx, version)
             stored = releases.compiled_of(tx, version.id)
             recipient = _recipient(tx, address)
             number = len(trials.of_release(tx, version.release_id)) + 1
@@ -152,15 +155,16 @@ class Trials:
         embargoed = _confirmed(version, wanted, now)
         compiled = [CompiledMessage.from_json(item.content) for item in stored.values()]
         message = next(iter(compiled), None)
-        return _Order(version, message, address, recipient, number, embargoed, now)
+        return _Order(version, base, message, address, recipient, number, embargoed, now)
 
     def _mail(self, order: _Order, reference: str) -> FinalBytes:
         """The mail as it would leave, of the approved message or of the draft, and its mark."""
         version, recipient, now = order.version, order.recipient, order.now
-        content = content_of(version)
+        own, *_ = messages(version, order.base, now=now)
+        content = own.content
         octets_of = attachments.reader(self._database)
         compiled = order.compiled or compile_message(
-            content, kind=TEMPLATE, templates=self._templates, octets_of=octets_of
+            content, kind=own.kind, templates=self._templates, octets_of=octets_of
         )
         letter = letter_of(compiled, version.sender, octets_of=octets_of)
         copy = letter.copy_for(recipient, reference=reference, date=now)

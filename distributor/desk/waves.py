@@ -24,7 +24,7 @@ from distributor.core.states import (
 )
 from distributor.core.timing import describe, parse_when
 from distributor.errors import NotFound, Refused
-from distributor.store import audiences, audit, lists, recovery, releases, settling, waves
+from distributor.store import audiences, audit, lists, recovery, releases, sequels, settling, waves
 from distributor.store.waves import Order
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Waves:
         # Counted while others write: it takes seconds for a million. Sealing counts for good.
         with self._database.read() as tx:
             version, wave = _foreseen(tx, ref, target, now)
-            recipients, excluded = _count(tx, wave, now)
+            recipients, excluded = count(tx, wave, now)
             if not recipients:
                 raise _nobody(version, excluded)
 
@@ -206,10 +206,7 @@ class Waves:
         def work(tx: Connection) -> Wave:
             wave = _pending(tx, ref)
             order = Order(by, now)
-            if wave.state is not WaveState.STOPPING:
-                waves.move(tx, wave, WaveState.STOPPING, order, action="cancel")
-            waves.complete_stop(tx, waves.get(tx, wave.id), order)
-            return waves.get(tx, wave.id)
+            return stopped(tx, wave, order)
 
         return self._database.write(work).result()
 
@@ -264,6 +261,14 @@ class Waves:
         return self._reconcile.settle(found, now=now)
 
 
+def stopped(tx: Connection, wave: Wave, order: Order) -> Wave:
+    """Stop for good what has not left of a wave; ``cancelled`` once no worker holds any of it."""
+    if wave.state is not WaveState.STOPPING:
+        waves.move(tx, wave, WaveState.STOPPING, order, action="cancel")
+    waves.complete_stop(tx, waves.get(tx, wave.id), order)
+    return waves.get(tx, wave.id)
+
+
 def has_begun(wave: Wave) -> bool:
     """Whether some of it may have left, so that only stopping is possible, not taking back."""
     return wave.state is WaveState.STOPPING or WaveState.SENDING in {wave.state, wave.resume_to}
@@ -278,6 +283,9 @@ def way_back(wave: Wave) -> str:
 
 def _decide(tx: Connection, wave: Wave, ids: list[int], decision: Decision, order: Order) -> None:
     if decision is Decision.RESEND:
+        if sequels.is_replaced(tx, wave.id):
+            msg = f"{wave.ref} has been corrected or withdrawn: its old text is not sent any more."
+            raise Refused(msg, remedy="Settle it as sent or never: the new one goes there too.")
         if wave.state in {WaveState.STOPPING, WaveState.CANCELLED}:
             msg = f"{wave.ref} was cancelled: nothing of it is sent any more."
             raise Refused(msg, remedy="Settle it as sent or never.")
@@ -291,16 +299,45 @@ def _decide(tx: Connection, wave: Wave, ids: list[int], decision: Decision, orde
     audit.record(tx, audit.Entry(order.at, order.by, "settled", f"release {wave.ref}", facts))
 
 
-def _approved(tx: Connection, ref: str) -> Version:
+def is_withdrawal(version: Version) -> bool:
+    """Whether a version says nothing but that an earlier one is withdrawn."""
+    return version.sequel is not None and version.sequel.kind is WaveKind.WITHDRAWAL
+
+
+def approved(tx: Connection, ref: str) -> Version:
+    """The newest version, approved, of a release that nothing is going on with.
+
+    Raises:
+        NotFound: No such release.
+        Refused: It is not so.
+
+    """
     number = releases.find_release(tx, ref)
     pending = waves.pending_of(tx, number)
     if pending is not None:
         msg = f"{pending.ref} is scheduled already ({pending.state})."
         raise Refused(msg, remedy=way_back(pending))
     version = releases.latest(tx, number)
+    if releases.is_withdrawn(tx, number) and not is_withdrawal(version):
+        msg = f"{version.ref} has been withdrawn, and nobody has been told yet."
+        raise Refused(msg, remedy=f"Go on: distributor release withdraw {version.ref} --reason …")
     if version.state is not VersionState.APPROVED:
         msg = f"{version.ref} version {version.number} is a {version.state}, not approved."
         raise Refused(msg, remedy=f"First: distributor release approve {version.ref}")
+    return version
+
+
+def _approved(tx: Connection, ref: str) -> Version:
+    version = approved(tx, ref)
+    if is_withdrawal(version):
+        msg = f"{version.ref} has been withdrawn: its text is not sent any more."
+        raise Refused(msg, remedy=f"Tell those who have it: distributor release schedule {ref}")
+    if version.sequel is not None and not sequels.has_waves(tx, version.id):
+        msg = (
+            f"{version.ref} version {version.number} is a {version.sequel.kind}: it goes first to "
+        )
+        msg += "those who have the earlier one."
+        raise Refused(msg, remedy=f"First, without --list: distributor release schedule {ref}")
     if waves.has_general(tx, version.id):
         msg = f"{version.ref} version {version.number} has been sent."
         raise Refused(
@@ -364,11 +401,11 @@ def _new_wave(version: Version, rule: AudienceRule, *, send_at: datetime) -> Wav
     )
 
 
-def _count(tx: Connection, wave: Wave, now: datetime) -> tuple[int, Counter[str]]:
+def count(tx: Connection, wave: Wave, now: datetime) -> tuple[int, Counter[str]]:
     """Recipients, and exclusions by their reasons, as they stand now."""
     recipients, excluded = 0, Counter[str]()
     for candidate in audiences.candidates(tx, wave.audience, version_id=wave.version_id, now=now):
-        found = exclusion(candidate, wave.kind)
+        found = exclusion(candidate, wave.kind, before_lift=wave.before_lift)
         if found is None:
             recipients += 1
         else:

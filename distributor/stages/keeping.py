@@ -26,6 +26,7 @@ from distributor.store import (
     deliveries,
     recovery,
     results,
+    sequels,
     suppressions,
     waves,
     workers,
@@ -170,7 +171,7 @@ def _to_resend(
     found = [
         (wave, recovery.uncertain_since(tx, wave.id, before))
         for wave in waves.in_states(tx, (WaveState.SENDING, WaveState.FINISHED))
-        if not _is_over(policy, wave, now)
+        if not _is_over(policy, wave, now) and not sequels.is_replaced(tx, wave.id)
     ]
     return [(wave, ids) for wave, ids in found if ids]
 

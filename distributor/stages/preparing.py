@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from distributor.core.audience import AudienceHash, Candidate, Exclusion, exclusion
+from distributor.core.letter import message_name
 from distributor.core.states import HoldReason, WaveState
 from distributor.errors import StoreError
 from distributor.store import audiences, deliveries, releases, waves, workers
@@ -80,7 +81,7 @@ def prepare(
         database.write(lambda tx: _begin(tx, wave, worker)).result()
         tally = _Tally()
         with database.read() as snapshot:
-            compiled_id = next(iter(releases.compiled_of(snapshot, wave.version_id)))
+            compiled_id = _message_of(snapshot, wave)
             stream = audiences.candidates(
                 snapshot,
                 wave.audience,
@@ -117,6 +118,20 @@ def _begin(tx: Connection, wave: Wave, worker: str) -> None:
     waves.unseal(tx, wave.id)
 
 
+def _message_of(tx: Connection, wave: Wave) -> int:
+    """The compiled message of a wave's kind; the version's own where it has none of that name.
+
+    Not before the lift, when only one that says so may leave.
+    """
+    stored = releases.compiled_of(tx, wave.version_id)
+    name = message_name(wave.kind, before_lift=wave.before_lift)
+    found = next((key for key, item in stored.items() if item.template == name), None)
+    if found is None and wave.before_lift:
+        msg = f"wave {wave.id}: its version has no message {name}"
+        raise StoreError(msg)
+    return min(stored) if found is None else found
+
+
 def _chunks(stream: Iterator[Candidate]) -> Iterator[list[Candidate]]:
     while chunk := list(islice(stream, CHUNK)):
         yield chunk
@@ -134,7 +149,10 @@ class _Chunk:
         """Write one chunk's deliveries, exclusions and batches in one transaction."""
         if not waves.still_preparing(tx, self.wave.id, self.worker):
             raise Lost
-        answers = [(item, exclusion(item, self.wave.kind)) for item in candidates]
+        wave = self.wave
+        answers = [
+            (item, exclusion(item, wave.kind, before_lift=wave.before_lift)) for item in candidates
+        ]
         recipients = [item for item, why_not in answers if why_not is None]
         excluded: list[Exclusion] = [why_not for _, why_not in answers if why_not is not None]
         size = self.batch_size

@@ -14,7 +14,7 @@ import structlog
 from distributor.core.states import HoldReason, WaveState
 from distributor.core.timing import resolve
 from distributor.errors import EmbargoUnclear, IllegalMove
-from distributor.store import releases, waves
+from distributor.store import releases, sequels, waves
 from distributor.store.waves import DESK, Order
 
 if TYPE_CHECKING:
@@ -35,7 +35,11 @@ CLOCK_STABLE_S = 60.0
 def tick(database: Database, policy: SendingPolicy, *, now: datetime, clock_agrees: bool) -> None:
     """Move every wave whose time has come. ``now`` is the guarded clock's."""
     with database.read() as tx:
-        planned = waves.due_to_prepare(tx, now + timedelta(seconds=policy.prepare_before_s))
+        due = waves.due_to_prepare(tx, now + timedelta(seconds=policy.prepare_before_s))
+        # Who has the release is known for good only when nothing of it is on its way any more.
+        planned = [
+            wave for wave in due if not (wave.audience.had and sequels.others_going(tx, wave))
+        ]
         waiting = waves.in_states(tx, (WaveState.READY, WaveState.SENDING))
         held = waves.in_states(tx, (WaveState.HELD,))
     for wave in planned:

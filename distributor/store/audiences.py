@@ -9,6 +9,7 @@ from sqlalchemy import Select, and_, bindparam, exists, func, or_, select
 
 from distributor.core.audience import Candidate
 from distributor.core.model import Recipient
+from distributor.store import earlier
 from distributor.store.given import gathered, read_gathered
 from distributor.store.schema import (
     contacts,
@@ -40,12 +41,30 @@ def candidates(
     version_id: int,
     now: datetime,
 ) -> Generator[Candidate]:
-    """Every member of the rule's lists once, page by page in the order of their addresses.
+    """Everybody the rule names once: who has the release, who missed it, members of its lists.
 
-    In that order the deliveries' index by address grows at its end while they are stored, and is
-    touched in one place while a batch is sent: in any other, each row of a million is a page of
-    its own to be read, changed and written twice.
+    Each of these in the order of their addresses, page by page. In that order the deliveries' index
+    by address grows at its end while they are stored, and is touched in one place while a batch is
+    sent: in any other, each row of a million is a page of its own to be read, changed and written
+    twice.
     """
+    seen: set[str] = set()
+    if rule.had:
+        for candidate in earlier.holders(tx, version_id, now):
+            if rule.lists:
+                seen.add(candidate.address_key)
+            yield candidate
+    if rule.again:
+        yield from earlier.missed(tx, version_id, rule.again, now)
+    if rule.lists:
+        for candidate in _members(tx, rule, version_id=version_id, now=now):
+            if candidate.address_key not in seen:
+                yield candidate
+
+
+def _members(
+    tx: Connection, rule: AudienceRule, *, version_id: int, now: datetime
+) -> Generator[Candidate]:
     query = _page(tx.dialect.name)
     asked = {
         "lists": [*rule.lists],

@@ -56,6 +56,11 @@ def _next_claimable() -> Select[int, int]:
                 versions.c.embargo_at.is_(None),
                 versions.c.embargo_at <= now,
                 waves.c.kind == WaveKind.ADVANCE,
+                # By consent, to those who have the text: the gate's own rule.
+                and_(
+                    waves.c.before_lift,
+                    waves.c.kind.in_((WaveKind.CORRECTION, WaveKind.WITHDRAWAL)),
+                ),
             ),
         )
         .order_by(waves.c.send_at, batches.c.id)

@@ -78,9 +78,21 @@ def add_recipients(
     compiled_id: int,
     now: datetime,
 ) -> None:
-    """Store one queued delivery for each entry, its slot values frozen (I6)."""
-    if not entries:
-        return
+    """Store one queued delivery for each entry, slot values and thread frozen (I6).
+
+    ``compiled_id`` is the message of those whose candidate names no other.
+    """
+    by_message: dict[int, list[Entry]] = {}
+    for entry in entries:
+        by_message.setdefault(entry.candidate.compiled_id or compiled_id, []).append(entry)
+    for message, group in by_message.items():
+        _add(tx, wave, group, compiled_id=message, now=now)
+
+
+def _add(
+    tx: Connection, wave: Wave, entries: Sequence[Entry], *, compiled_id: int, now: datetime
+) -> None:
+    threaded = any(entry.candidate.thread for entry in entries)
     common = (wave.id, wave.version_id, compiled_id, DeliveryState.QUEUED, 0, 0, now)
     rows = [
         (
@@ -89,22 +101,24 @@ def add_recipients(
             entry.reference,
             entry.candidate.address_key,
             *entry.candidate.recipient,
+            *((entry.candidate.thread,) if threaded else ()),
         )
         for entry in entries
     ]
     values: dict[str, object] = {
         f"all_{name}": it for name, it in zip(_COMMON, common, strict=True)
     }
-    tx.execute(_sealing(tx.dialect.name), values | {ROWS: document(rows)})
+    tx.execute(_sealing(tx.dialect.name, threaded=threaded), values | {ROWS: document(rows)})
 
 
 @cache
-def _sealing(dialect: str) -> Insert:
+def _sealing(dialect: str, *, threaded: bool) -> Insert:
     columns = deliveries.c
-    told = given(dialect, [(name, columns[name].type) for name in _ENTRIES])
+    names = (*_ENTRIES, "thread") if threaded else _ENTRIES
+    told = given(dialect, [(name, columns[name].type) for name in names])
     common = (bindparam(f"all_{name}", type_=columns[name].type) for name in _COMMON)
-    rows = select(*(told.c[name] for name in _ENTRIES), *common)
-    return insert(deliveries).from_select([*_ENTRIES, *_COMMON], rows)
+    rows = select(*(told.c[name] for name in names), *common)
+    return insert(deliveries).from_select([*names, *_COMMON], rows)
 
 
 def add_exclusions(tx: Connection, wave_id: int, excluded: Sequence[Exclusion]) -> None:
@@ -163,7 +177,7 @@ def mark_sending(tx: Connection, claim: Claim, *, limit: int, now: datetime) -> 
 
 def _delivery(row: Sequence[Any], now: datetime) -> Delivery:
     key, wave_id, reference, address, name, given_name, outlet, *rest = row
-    address_key, compiled_id, tried, dated_at, _ = rest
+    address_key, compiled_id, tried, dated_at, thread, _ = rest
     return Delivery(
         id=key,
         wave_id=wave_id,
@@ -173,6 +187,7 @@ def _delivery(row: Sequence[Any], now: datetime) -> Delivery:
         compiled_id=compiled_id,
         attempts=tried,
         dated_at=_instant(dated_at) if dated_at else now,
+        thread=thread,
     )
 
 
@@ -200,6 +215,7 @@ def _next_queued(dialect: str) -> Select[str, Any]:
             columns.compiled_id,
             columns.attempts,
             columns.dated_at,
+            columns.thread,
             _suppressed().label("suppressed"),
         )
         .where(columns.batch_id == bindparam("batch"), columns.state == DeliveryState.QUEUED)

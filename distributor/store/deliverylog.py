@@ -24,10 +24,11 @@ _PAGE_ROWS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which lines are wanted; no states, and None for the outlet, ask for all."""
+    """Which lines are wanted; no states, and None for outlet and version, ask for all."""
 
     states: Collection[DeliveryState] = ()
     outlet: str | None = None
+    version_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,8 @@ def lines(tx: Connection, release: int, wanted: Filter) -> Iterator[Line]:
     query = _lines(release).execution_options(yield_per=_PAGE_ROWS)
     if wanted.states:
         query = query.where(deliveries.c.state.in_(wanted.states))
+    if wanted.version_id is not None:
+        query = query.where(deliveries.c.version_id == wanted.version_id)
     # Compared here: SQLite's lower() knows ASCII only, PostgreSQL's what its locale knows.
     outlet = None if wanted.outlet is None else wanted.outlet.casefold()
     with tx.execute(query) as rows:
@@ -117,6 +120,8 @@ class Copy:
     recipient: Recipient
     reference: str
     dated_at: datetime | None
+    thread: str | None = None
+    compiled_id: int | None = None
 
 
 def copy_of(tx: Connection, version_id: int, address: str) -> Copy | None:
@@ -133,7 +138,7 @@ def copy_of(tx: Connection, version_id: int, address: str) -> Copy | None:
     if row is None:
         return None
     recipient = Recipient(row.address, row.name, row.given_name, row.outlet)
-    return Copy(recipient, row.reference, row.dated_at)
+    return Copy(recipient, row.reference, row.dated_at, row.thread, row.compiled_id)
 
 
 def audience(tx: Connection, wave_id: int) -> list[Member]:

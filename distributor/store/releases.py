@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Select, func, insert, select, update
 
 from distributor.core.model import (
     Attachment,
@@ -17,6 +17,7 @@ from distributor.core.model import (
     Picture,
     PressContact,
     Sender,
+    Sequel,
     Version,
     WallTime,
     reference,
@@ -26,10 +27,10 @@ from distributor.core.states import VersionState, sources
 from distributor.errors import NotFound, Refused
 from distributor.store import attachments, audit
 from distributor.store.audit import Order
-from distributor.store.schema import compiled_messages, releases, versions
+from distributor.store.schema import compiled_messages, releases, sequels, versions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection, Row
@@ -79,19 +80,21 @@ def add_draft(tx: Connection, version: Version, *, by: str) -> Version:
     made = tx.execute(insert(versions).values(**_columns(numbered), created_by=by))
     key = cast("int", made.inserted_primary_key[0])  # pyright: ignore[reportOptionalSubscript]
     attachments.bind(tx, key, (each.digest for each in version.draft.attachments))
+    if version.sequel is not None:
+        tx.execute(insert(sequels).values(version_id=key, **asdict(version.sequel)))
     return replace(numbered, id=key)
 
 
 def approve(
     tx: Connection,
     version: Version,
-    compiled: Compiled,
+    compiled: Sequence[Compiled],
     *,
     seal: str,
     by: str,
     now: datetime,
 ) -> None:
-    """Bind the version to its compiled message under one seal (I6).
+    """Bind the version to its compiled messages, its own first, under one seal (I6).
 
     Raises:
         Refused: Somebody else changed the version meanwhile.
@@ -106,15 +109,16 @@ def approve(
     if done.rowcount != 1:
         msg = f"{version.ref} version {version.number} is not a draft any more."
         raise Refused(msg, remedy=f"Look again: distributor release show {version.ref}")
-    tx.execute(
-        insert(compiled_messages).values(
-            version_id=version.id,
-            template=compiled.template,
-            language=compiled.language,
-            content=compiled.content,
-            digest=compiled.digest,
-        ),
-    )
+    for each in compiled:
+        tx.execute(
+            insert(compiled_messages).values(
+                version_id=version.id,
+                template=each.template,
+                language=each.language,
+                content=each.content,
+                digest=each.digest,
+            ),
+        )
 
 
 def _supersede(tx: Connection, release: int, state: VersionState, order: Order) -> None:
@@ -130,10 +134,33 @@ def _supersede(tx: Connection, release: int, state: VersionState, order: Order) 
         audit.record(tx, audit.Entry(order.at, order.by, "superseded", subject, facts))
 
 
+def withdraw(tx: Connection, release: int, now: datetime) -> None:
+    """Mark a release as withdrawn, for good."""
+    tx.execute(
+        update(releases)
+        .where(releases.c.id == release, releases.c.withdrawn_at.is_(None))
+        .values(withdrawn_at=now)
+    )
+
+
+def is_withdrawn(tx: Connection, release: int) -> bool:
+    """Whether a release has been withdrawn."""
+    return tx.execute(
+        select(releases.c.withdrawn_at.is_not(None)).where(releases.c.id == release)
+    ).scalar_one()
+
+
+def _versions() -> Select[Any]:
+    about = (sequels.c.kind, sequels.c.reason, sequels.c.base_id, sequels.c.base_on)
+    return select(versions, *(column.label(f"sequel_{column.name}") for column in about)).outerjoin(
+        sequels, sequels.c.version_id == versions.c.id
+    )
+
+
 def latest(tx: Connection, release: int) -> Version:
     """The release's newest version, whatever its state."""
     row = tx.execute(
-        select(versions)
+        _versions()
         .where(versions.c.release_id == release)
         .order_by(versions.c.number.desc())
         .limit(1),
@@ -143,7 +170,7 @@ def latest(tx: Connection, release: int) -> Version:
 
 def version_of(tx: Connection, version: int) -> Version:
     """One version by its key."""
-    return _version(tx.execute(select(versions).where(versions.c.id == version)).one())
+    return _version(tx.execute(_versions().where(versions.c.id == version)).one())
 
 
 def newest_versions(tx: Connection) -> list[Version]:
@@ -154,7 +181,7 @@ def newest_versions(tx: Connection) -> list[Version]:
         .subquery()
     )
     rows = tx.execute(
-        select(versions)
+        _versions()
         .join(
             newest,
             (versions.c.release_id == newest.c.release_id) & (versions.c.number == newest.c.number),
@@ -165,9 +192,11 @@ def newest_versions(tx: Connection) -> list[Version]:
 
 
 def compiled_of(tx: Connection, version: int) -> dict[int, Compiled]:
-    """The compiled messages of a version, by key."""
+    """The compiled messages of a version, by key, its own first."""
     rows = tx.execute(
-        select(compiled_messages).where(compiled_messages.c.version_id == version),
+        select(compiled_messages)
+        .where(compiled_messages.c.version_id == version)
+        .order_by(compiled_messages.c.id),
     )
     return {row.id: Compiled(row.template, row.language, row.content, row.digest) for row in rows}
 
@@ -219,7 +248,12 @@ def _version(row: Row[Any]) -> Version:
         created_at=row.created_at,
         approved_at=row.approved_at,
         seal=row.seal,
+        sequel=None if row.sequel_kind is None else _sequel(row),
     )
+
+
+def _sequel(row: Row[Any]) -> Sequel:
+    return Sequel(row.sequel_kind, row.sequel_reason, row.sequel_base_id, row.sequel_base_on)
 
 
 def _embargo(row: Row[Any]) -> Embargo:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     ForeignKey,
     Index,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     literal_column,
     text,
 )
@@ -131,6 +133,19 @@ Index(
     unique=True,
     sqlite_where=text("state = 'approved'"),
     postgresql_where=text("state = 'approved'"),
+)
+
+# What a version is to an earlier one; none for a release that is about itself.
+sequels = Table(
+    "sequels",
+    metadata,
+    Column("version_id", Key, _to("versions"), primary_key=True),
+    Column("kind", Word(WaveKind), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("base_id", Key, _to("versions"), nullable=False),
+    Column("base_on", Date, nullable=False),
+    one_of("kind", frozenset({"correction", "withdrawal", "follow-up"}), name="kind"),
+    CheckConstraint("base_id < version_id", name="base_is_earlier"),
 )
 
 compiled_messages = Table(
@@ -287,7 +302,8 @@ waves = Table(
     Column("held_at", Instant),
     Column("waived", JSON, nullable=False),
     Column("send_at", Instant, nullable=False),
-    # The rule of its audience: {"lists": [id…], "exclude": [id…]}.
+    # The rule of its audience: {"lists": [id…], "exclude": [id…]}, and where it is so
+    # {"had": true} or {"again": [state…]}.
     Column("audience", JSON, nullable=False),
     # The worker that is making the audience; its unsealed rows are nobody else's.
     Column("prepared_by", String),
@@ -299,6 +315,8 @@ waves = Table(
     Column("finished_at", Instant),
     Column("created_at", Instant, nullable=False),
     Column("created_by", Text, nullable=False),
+    # Leaves under the embargo, to people who accepted its terms and have an earlier version (I1).
+    Column("before_lift", Boolean, nullable=False, server_default=false()),
     one_of("kind", WaveKind, name="kind"),
     one_of("state", WaveState, name="state"),
     CheckConstraint(
@@ -387,6 +405,8 @@ deliveries = Table(
     Column("reply", Text),
     Column("relay", String),
     Column("at", Instant, nullable=False),
+    # Message-IDs of this recipient's earlier mails that it follows, frozen at sealing (I6).
+    Column("thread", Text),
     one_of("state", DeliveryState, name="state"),
     CheckConstraint("(state = 'sending') = (token IS NOT NULL)", name="sending_has_token"),
     CheckConstraint("state <> 'sending' OR dated_at IS NOT NULL", name="sending_is_dated"),

@@ -13,6 +13,7 @@ from sqlalchemy import Select, Update, bindparam, delete, exists, func, insert, 
 
 from distributor.core.model import AudienceRule, Wave, WaveKind
 from distributor.core.states import (
+    LIVE,
     OPEN,
     PENDING,
     BatchState,
@@ -23,7 +24,7 @@ from distributor.core.states import (
     sources,
 )
 from distributor.errors import IllegalMove
-from distributor.store import audit
+from distributor.store import audit, sequels
 from distributor.store.audit import DESK, Order
 from distributor.store.schema import batches, deliveries, exclusions, versions, waves
 
@@ -48,7 +49,8 @@ def plan(tx: Connection, wave: Wave, order: Order) -> int:
             state=WaveState.PLANNED,
             waived=[],
             send_at=wave.send_at,
-            audience={"lists": list(wave.audience.lists), "exclude": list(wave.audience.exclude)},
+            audience=_written(wave.audience),
+            before_lift=wave.before_lift,
             created_at=order.at,
             created_by=order.by,
         ),
@@ -222,7 +224,13 @@ def counts(tx: Connection, wave_id: int) -> dict[DeliveryState, int]:
 
 
 def had_before(tx: Connection, wave: Wave) -> int:
-    """How many deliveries of other versions of the same release may have arrived."""
+    """How many deliveries of other versions may have arrived at addresses without this one."""
+    newer = deliveries.alias("newer")
+    has_this = exists().where(
+        newer.c.version_id == wave.version_id,
+        newer.c.address_key == deliveries.c.address_key,
+        newer.c.state.in_(LIVE),
+    )
     return tx.execute(
         select(func.count())
         .select_from(deliveries.join(waves, waves.c.id == deliveries.c.wave_id))
@@ -230,6 +238,7 @@ def had_before(tx: Connection, wave: Wave) -> int:
             waves.c.release_id == wave.release_id,
             deliveries.c.version_id != wave.version_id,
             deliveries.c.state.in_((DeliveryState.ACCEPTED, DeliveryState.UNCERTAIN)),
+            ~has_this,
         ),
     ).scalar_one()
 
@@ -307,10 +316,13 @@ def check_sendable(tx: Connection, wave_id: int) -> None:
     """Lock a wave whose rows are to be queued again.
 
     Raises:
-        IllegalMove: It does not send (any more): what is queued there would never leave.
+        IllegalMove: It does not send (any more): what is queued there would never leave. Or its
+            text has been replaced: it must not leave.
 
     """
     state = _lock(tx, wave_id)
+    if sequels.is_replaced(tx, wave_id):
+        raise IllegalMove(before="replaced", after=WaveState.SENDING)
     if state not in {WaveState.SENDING, WaveState.HELD}:
         raise IllegalMove(before=state, after=WaveState.SENDING)
 
@@ -359,12 +371,16 @@ def has_general(tx: Connection, version_id: int) -> bool:
 
 
 def pending_of(tx: Connection, release: int) -> Wave | None:
-    """The release's wave that is not over yet, if there is one."""
+    """The release's wave that is not over yet, the newest if there are two."""
     row = tx.execute(
-        _waves().where(
+        _waves()
+        .where(
             waves.c.release_id == release,
             waves.c.state.in_(PENDING | {WaveState.STOPPING}),
-        ),
+        )
+        # A withdrawal is planned while what it withdraws is still being stopped.
+        .order_by(waves.c.id.desc())
+        .limit(1),
     ).first()
     return _wave(row) if row is not None else None
 
@@ -381,7 +397,7 @@ def _wave(row: Row[Any]) -> Wave:
         kind=WaveKind(row.kind),
         state=row.state,
         send_at=row.send_at,
-        audience=AudienceRule(tuple(row.audience["lists"]), tuple(row.audience["exclude"])),
+        audience=_rule(row.audience),
         reason=row.reason,
         resume_to=row.resume_to,
         held_at=row.held_at,
@@ -394,4 +410,24 @@ def _wave(row: Row[Any]) -> Wave:
         first_mail_at=row.first_mail_at,
         finished_at=row.finished_at,
         embargo_at=row.embargo_at,
+        before_lift=row.before_lift,
+    )
+
+
+def _written(rule: AudienceRule) -> dict[str, Any]:
+    """A rule as it is stored; what is not so is left out."""
+    written: dict[str, Any] = {"lists": list(rule.lists), "exclude": list(rule.exclude)}
+    if rule.had:
+        written["had"] = True
+    if rule.again:
+        written["again"] = [state.value for state in rule.again]
+    return written
+
+
+def _rule(written: Mapping[str, Any]) -> AudienceRule:
+    return AudienceRule(
+        tuple(written["lists"]),
+        tuple(written["exclude"]),
+        had=written.get("had", False),
+        again=tuple(DeliveryState(state) for state in written.get("again", ())),
     )

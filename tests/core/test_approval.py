@@ -15,7 +15,9 @@ from distributor.core.model import (
     EmbargoState,
     Picture,
     PressContact,
+    Sequel,
     WallTime,
+    WaveKind,
 )
 from tests.builders import DESK, EMBARGOED, NOON, a_draft, a_version
 
@@ -68,3 +70,13 @@ def test_i6_another_message_gives_another_seal(digests: tuple[str, ...]) -> None
 def test_the_order_of_messages_and_when_it_was_stored_do_not_count() -> None:
     stored = replace(SEALED, id=99, created_at=datetime(2026, 1, 1, tzinfo=UTC))
     assert seal_of(stored, reversed(DIGESTS)) == seal_of(SEALED, DIGESTS)
+
+
+def test_a_seal_binds_what_a_version_says_of_an_earlier_one() -> None:
+    sequel = Sequel(WaveKind.CORRECTION, "A figure was wrong.", 1, date(2026, 12, 1))
+    plain = a_version()
+    seals = {
+        seal_of(replace(plain, sequel=each), ("digest",))
+        for each in (None, sequel, replace(sequel, reason="Another."), replace(sequel, base_id=2))
+    }
+    assert len(seals) == 4

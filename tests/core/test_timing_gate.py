@@ -27,6 +27,7 @@ OPEN = GateFacts(
     clock_agrees=True,
     muted=False,
 )
+EARLY: dict[str, Any] = {"before_lift": True, "embargo_at": NOON + timedelta(days=7)}
 
 
 def test_gate_opens_at_the_embargo_and_not_a_microsecond_before() -> None:
@@ -45,6 +46,14 @@ def test_gate_opens_at_the_embargo_and_not_a_microsecond_before() -> None:
         ({"embargo_at": None, "send_at": NOON + TICK}, Shut.SEND_TIME),
         ({"kind": WaveKind.ADVANCE, "embargo_at": NOON + timedelta(days=7)}, None),
         ({"kind": WaveKind.ADVANCE, "send_at": NOON + TICK}, Shut.SEND_TIME),
+        # What is about an advance copy goes where the advance copy went; nothing else does.
+        ({**EARLY, "kind": WaveKind.CORRECTION}, None),
+        ({**EARLY, "kind": WaveKind.WITHDRAWAL}, None),
+        ({**EARLY, "kind": WaveKind.CORRECTION, "send_at": NOON + TICK}, Shut.SEND_TIME),
+        ({**EARLY, "kind": WaveKind.CORRECTION, "before_lift": False}, Shut.EMBARGO),
+        ({**EARLY, "kind": WaveKind.FOLLOW_UP}, Shut.EMBARGO),
+        ({**EARLY, "kind": WaveKind.RESEND}, Shut.EMBARGO),
+        ({**EARLY, "kind": WaveKind.GENERAL}, Shut.EMBARGO),
         ({"state": WaveState.HELD}, Shut.HELD),
         ({"state": WaveState.PLANNED}, Shut.HELD),
         ({"state": WaveState.PREPARING}, Shut.HELD),

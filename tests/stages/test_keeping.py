@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import func, select, update
 
-from distributor.core.model import Outcome
+from distributor.core.model import Outcome, WaveKind
 from distributor.core.retry import RetryPolicy
 from distributor.core.states import HoldReason, WaveState
 from distributor.mail.flightlog import FlightLog
@@ -29,6 +29,7 @@ from tests.builders import (
     WORKER,
     a_result,
     a_sending_wave,
+    a_sequel,
     a_worker,
     assert_accounted_for,
     claimed,
@@ -427,6 +428,16 @@ def test_i5_policy_resends_once_after_a_quarter_of_an_hour_and_identically(
     recorded(database, a_result(again.id, 50, Outcome.UNCERTAIN, ended_at=NOON + HOUR))
     database.write(lambda tx: batches.give_back(tx, claim, ORDER)).result()
     tick(database, NOON + 5 * HOUR, policy=RESEND)
+    assert counts(database, wave) == {"uncertain": 1}
+    assert wave_of(database, wave).state is WaveState.FINISHED
+
+
+def test_policy_does_not_send_again_what_was_corrected_or_withdrawn_meanwhile(
+    database: Database,
+) -> None:
+    wave = after_one_round(database, Outcome.UNCERTAIN)
+    database.write(lambda tx: a_sequel(tx, wave, WaveKind.WITHDRAWAL)).result()
+    tick(database, NOON + HOUR, policy=RESEND)
     assert counts(database, wave) == {"uncertain": 1}
     assert wave_of(database, wave).state is WaveState.FINISHED
 

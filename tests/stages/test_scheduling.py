@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from distributor.core.model import Embargo, EmbargoState, WallTime
+from distributor.core.model import AudienceRule, Embargo, EmbargoState, WallTime, WaveKind
 from distributor.core.policy import SendingPolicy
 from distributor.core.states import HoldReason, WaveState
 from distributor.stages import scheduling
-from distributor.store import audit, waves
+from distributor.store import audit, releases, waves
 from distributor.store.waves import Order
 from tests.builders import (
     HOUR,
@@ -23,6 +23,7 @@ from tests.builders import (
     a_release,
     a_sending_wave,
     a_wave,
+    moved,
     wave_of,
 )
 
@@ -60,6 +61,25 @@ def test_a_planned_wave_is_prepared_a_quarter_of_an_hour_before(database: Databa
         assert waves.next_send_at(tx, NOON - HOUR) == NOON
     tick(database, NOON)
     assert actions(database) == ["planned", "preparing"]
+
+
+def test_who_has_a_release_is_asked_only_when_nothing_of_it_is_on_its_way(
+    database: Database,
+) -> None:
+    going = a_sending_wave(database)
+    rule = AudienceRule((), had=True)
+
+    def plan(tx: Connection) -> Wave:
+        version = releases.version_of(tx, going.version_id)
+        return a_wave(tx, version, kind=WaveKind.WITHDRAWAL, audience=rule)
+
+    stopping = moved(database, going, WaveState.STOPPING)
+    wave = database.write(plan).result()
+    tick(database, NOON)
+    assert state(database, wave) == (WaveState.PLANNED, None)
+    moved(database, stopping, WaveState.CANCELLED)
+    tick(database, NOON)
+    assert state(database, wave) == (WaveState.PREPARING, None)
 
 
 def test_i11_a_wave_whose_first_mail_would_be_late_is_held(database: Database) -> None:

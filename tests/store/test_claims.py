@@ -198,6 +198,20 @@ def test_only_an_advance_wave_leaves_before_the_embargo(database: Database) -> N
         assert tx.execute(select(versions.c.embargo_at)).scalar_one() == NOON
 
 
+@pytest.mark.parametrize("kind", WaveKind)
+def test_i1_before_the_lift_only_what_is_about_advance_copies_is_claimed(
+    database: Database, kind: WaveKind
+) -> None:
+    wave = a_ready_wave(database, 1, send_at=NOON - HOUR)
+    early = update(wave_rows).where(wave_rows.c.id == wave.id).values(kind=kind)
+    database.write(lambda tx: tx.execute(early)).result()
+    assert bool(seen(database, NOON - HOUR)) == (kind is WaveKind.ADVANCE)
+    database.write(lambda tx: tx.execute(early.values(before_lift=True))).result()
+    allowed = {WaveKind.ADVANCE, WaveKind.CORRECTION, WaveKind.WITHDRAWAL}
+    assert bool(seen(database, NOON - HOUR)) == (kind in allowed)
+    assert not seen(database, NOON - HOUR - SECOND)
+
+
 @pytest.mark.parametrize("state", ["planned", "preparing", "held", "stopping", "finished"])
 def test_i7_nothing_of_a_wave_that_does_not_send_is_claimed(database: Database, state: str) -> None:
     if state == "planned":

@@ -169,6 +169,7 @@ class Claims:
             lease_left_s=lease_left_s,
             clock_agrees=agrees,
             muted=self.muted,
+            before_lift=wave.before_lift,
         )
 
     def is_suppressed(self, delivery: Delivery) -> bool:

@@ -50,7 +50,10 @@ class Parcel:
             raise self.fault
         delivery = self.delivery
         return self.letter.copy_for(
-            delivery.recipient, reference=delivery.reference, date=delivery.dated_at
+            delivery.recipient,
+            reference=delivery.reference,
+            date=delivery.dated_at,
+            thread=delivery.thread,
         )
 
 
