@@ -46,6 +46,7 @@ from distributor.core.wording import (
 from distributor.errors import TemplateError
 from distributor.mail import calendar
 from distributor.mail.chamber import Job
+from distributor.mail.look import OURS
 from distributor.mail.performing import (
     PROBES,
     Performance,
@@ -57,6 +58,7 @@ from distributor.mail.performing import (
     templates_of,
 )
 from distributor.mail.rendering import DecidesByRecipient
+from distributor.mail.stationery import stationery
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
     from distributor.core.letter import Sign
     from distributor.core.model import Draft
     from distributor.core.wording import ReleaseLine
+    from distributor.mail.look import Look
     from distributor.mail.stationery import Stationery, Templates
 
 #: Gmail clips at 102,400 octets of HTML; a desk is warned before (statement 51).
@@ -87,7 +90,9 @@ def compile_message(
     """
     _check_content(content)
     texts = templates_of(kind, templates)
-    values = json.dumps(_plain(_context(content)), sort_keys=True, separators=(",", ":"))
+    values = json.dumps(
+        _plain(_context(content, stationery(templates).look)), sort_keys=True, separators=(",", ":")
+    )
     desk = _Desk(content, kind, texts, values)
     reasons: dict[str, str] = {}
     while True:
@@ -193,7 +198,7 @@ def _check_content(content: ReleaseContent) -> None:
             check_text(part or "", "contact")
 
 
-def _context(content: ReleaseContent) -> dict[str, object]:
+def _context(content: ReleaseContent, look: Look = OURS) -> dict[str, object]:
     draft, sender = content.draft, content.sender
     words = furniture(content.language)
     organisation = sender.organisation or sender.name
@@ -230,6 +235,7 @@ def _context(content: ReleaseContent) -> dict[str, object]:
         ],
         "organisation": organisation,
         "unsubscribe": unsubscribe,
+        "look": look.values(content.language),
     }
 
 
