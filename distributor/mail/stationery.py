@@ -42,6 +42,10 @@ class TemplateFault(TemplateError):
         self.says = message
 
 
+class Overrun(TemplateFault):
+    """A template that takes so long, or so much, that it is ended."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stationery:
     """``folder`` is whole; what stands in ``own`` takes the place of what is called so there.
