@@ -27,6 +27,7 @@ from distributor.desk.waves import Waves
 from distributor.errors import ConfigError
 from distributor.installation import Installation
 from distributor.mail.inquiry import Inquiry, Record
+from distributor.mail.look import Logo, Look, fonts
 from distributor.mail.relay import Relay, RelayPolicy
 from distributor.mail.relays import Relays
 from distributor.mail.stationery import Stationery
@@ -128,7 +129,20 @@ def open_app(settings: Settings) -> App:
 
 def stationery_of(settings: Settings) -> Stationery:
     """The shipped templates, with those of the desk's own folder in their place."""
-    return Stationery(shipped("templates"), settings.templates.folder)
+    return Stationery(shipped("templates"), settings.templates.folder, look=look_of(settings))
+
+
+def look_of(settings: Settings) -> Look:
+    """The house look, from the settings."""
+    look = settings.look
+    return Look(
+        light=look.light,
+        dark=look.dark,
+        font=fonts(look.font),
+        plain_font=fonts(look.plain_font),
+        logo=Logo(look.logo, look.logo_alt, look.logo_width) if look.logo else None,
+        footer=tuple(look.footer.items()),
+    )
 
 
 def _operator() -> str:

@@ -38,6 +38,7 @@ _EXAMPLE = "config.example.toml"
 _SECRETS = frozenset({"relay.password", "database.url"})
 _SECRET_FILE_MAX_BYTES = 4096
 _OTHERS_MAY_READ = 0o077
+_SHOWN_MAX = 80
 _RELAY = "relay"
 #: One part of a dotted key of TOML; dots within quotation marks part nothing.
 _PART = re.compile(r""""([^"]*)"|'([^']*)'|([^\s."']+)""")
@@ -309,8 +310,13 @@ def _problem(details: ErrorDetails, file: _File, *, nth: int | None = None) -> _
     value = details["input"]
     # A finding about a whole section comes with all of it, the password too.
     showable = dotted not in _SECRETS and isinstance(value, str | int | float)
-    shown = f"{value!r} " if showable else ""
+    shown = f"{_short(repr(value))} " if showable else ""
     return _Problem(where, f"{dotted}: {shown}{what}", f"{known}: {known_keys()[known]}")
+
+
+def _short(shown: str) -> str:
+    """A value as an error has room for it."""
+    return shown if len(shown) <= _SHOWN_MAX else f"{shown[:_SHOWN_MAX]}…"
 
 
 def _unknown(key: Key, file: _File) -> _Problem:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import unicodedata
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,17 +16,19 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     SecretStr,
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from distributor.fields import Line
+from distributor.fields import Section as _Section
+from distributor.fields import wrong as _wrong
+from distributor.looks import LookSettings
 
 #: ``DISTRIBUTOR_RELAY__HOST`` in the environment is ``relay.host`` in the file.
 PREFIX = "DISTRIBUTOR_"
@@ -39,7 +40,6 @@ _DOMAIN = re.compile(
 _SELECTOR = re.compile(
     r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
 )
-_CONTROL = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _LOOPBACK_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost"})
 
 
@@ -51,18 +51,6 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
-
-
-def _wrong(what: str, *, key: str | None = None) -> PydanticCustomError:
-    """Build a finding in our own words; ``key`` is the culprit within a whole section."""
-    return PydanticCustomError("wrong", "{what}", {"what": what, "key": key})
-
-
-def _one_line(value: str) -> str:
-    """Refuse what could break out of a header, a command or a log line."""
-    if any(unicodedata.category(character) in _CONTROL for character in value):
-        raise _wrong("holds a line break or another control character")
-    return value
 
 
 def _address(value: str) -> str:
@@ -96,7 +84,6 @@ def _words(value: object) -> object:
     return value
 
 
-Line = Annotated[str, AfterValidator(_one_line)]
 Address = Annotated[Line, AfterValidator(_address)]
 OptionalPath = Annotated[Path | None, BeforeValidator(_none_if_empty)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -105,14 +92,6 @@ Limit = Annotated[int, BeforeValidator(_number), Field(ge=0)]
 Addresses = Annotated[tuple[Address, ...], BeforeValidator(_addresses)]
 #: A command as the words it is made of: no shell reads it.
 Words = Annotated[tuple[Line, ...], BeforeValidator(_words)]
-
-
-class _Section(BaseModel):
-    """A table of the file: unknown keys fail, nothing changes after loading."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False
-    )
 
 
 class Desk(_Section):
@@ -441,6 +420,7 @@ class Settings(BaseSettings):
     relay: RelaySettings = RelaySettings()
     sending: SendingSettings = SendingSettings()
     dkim: DkimSettings = DkimSettings()
+    look: LookSettings = LookSettings()
     templates: TemplatesSettings = TemplatesSettings()
     worker: WorkerSettings = WorkerSettings()
     log: LogSettings = LogSettings()

@@ -26,7 +26,7 @@ from distributor.mail.markup import active_in, place_of
 from distributor.mail.parts import part_of
 from distributor.mail.rendering import (
     TOO_MUCH,
-    DecidesByRecipient,
+    OutOfTime,
     RecipientValue,
     referred,
 )
@@ -49,10 +49,6 @@ _WARMING: Final = (
     "{{ 'a\\u00e9' | urlize }}{{ 'a@b.example' | linked | striptags | wordwrap(9) }}"
     "{{ [2, 1] | random }}{{ recipient.name }}"
 )
-
-
-class _Overrun(TemplateError):
-    """It takes longer than a mail may take."""
 
 
 def main() -> None:
@@ -153,18 +149,17 @@ def _fault(
 ) -> dict[str, object]:
     place = f"{question.get('kind', '')}/{question.get('part', '')}".strip("/")
     if isinstance(error, TemplateFault):
-        decides = isinstance(error, DecidesByRecipient)
-        return _told(error.place, error.says, error.remedy, decides=decides)
-    if isinstance(error, _Overrun):
-        return _told(place, str(error), error.remedy)
+        return _told(type(error).__name__, error.place, error.says, error.remedy)
+    if isinstance(error, OutOfTime):
+        return _told("Overrun", place, str(error), error.remedy)
     if isinstance(error, TemplateError):
-        return _told("", str(error), error.remedy)
+        return _told("", "", str(error), error.remedy)
     says = TOO_MUCH if isinstance(error, MemoryError) else "it needs what no template may have"
-    return _told(place, says, None)
+    return _told("", place, says, None)
 
 
-def _told(place: str, says: str, remedy: str | None, *, decides: bool = False) -> dict[str, object]:
-    return {"place": place, "says": says, "remedy": remedy, "decides": decides}
+def _told(kind: str, place: str, says: str, remedy: str | None) -> dict[str, object]:
+    return {"kind": kind, "place": place, "says": says, "remedy": remedy}
 
 
 def _confine() -> None:
@@ -186,7 +181,7 @@ def _begin() -> None:
 
 
 def _overran(_: int, __: FrameType | None) -> NoReturn:
-    raise _Overrun(
+    raise OutOfTime(
         f"it takes longer than the {TIME_S:g} seconds a mail may take",
         remedy="Look for a loop in a loop, and for what is repeated.",
     )

@@ -24,7 +24,7 @@ from distributor.errors import TemplateError
 from distributor.mail.cell import OUTPUT_MAX, read_frame, write_frame
 from distributor.mail.grammar import Mistake
 from distributor.mail.rendering import TOO_MUCH, DecidesByRecipient
-from distributor.mail.stationery import TemplateFault
+from distributor.mail.stationery import Overrun, TemplateFault
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -37,10 +37,6 @@ WALL_S: Final = 2.0
 _START_S: Final = 60.0
 #: An answer in JSON: its quotation marks and line feeds are escaped.
 _FRAME_MAX: Final = 2 * OUTPUT_MAX
-
-
-class Overrun(TemplateFault):
-    """A template that took so much time or memory that its process was ended."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +81,7 @@ class Chamber:
                 told = {"templates": job.templates, "values": job.values}
                 self._answer({"do": "keep", **about, **told}, place)
                 answer = self._answer(question, place)
-        return cast("str", _out(answer, place))
+        return cast("str", _out(answer))
 
     def referred(self, kind: str, texts: Mapping[str, str]) -> Templates:
         """The templates of a kind, and all they refer to; see :func:`.rendering.referred`.
@@ -97,7 +93,7 @@ class Chamber:
         with self._lock:
             question = {"do": "referred", "kind": kind, "templates": list(texts.items())}
             answer = self._answer(question, kind)
-        return tuple((name, text) for name, text in cast("Any", _out(answer, kind)))
+        return tuple((name, text) for name, text in cast("Any", _out(answer)))
 
     def mistakes(
         self, name: str, templates: Mapping[str, str], known: Mapping[str, Sequence[str]]
@@ -111,7 +107,7 @@ class Chamber:
         with self._lock:
             told = {"part": name, "templates": list(templates.items()), "known": known}
             answer = self._answer({"do": "mistakes", **told}, name)
-        return [Mistake(*found) for found in cast("Any", _out(answer, name))]
+        return [Mistake(*found) for found in cast("Any", _out(answer))]
 
     def end(self) -> None:
         """End the child; the next question starts another."""
@@ -199,12 +195,13 @@ def chamber() -> Chamber:
     return Chamber()
 
 
-def _out(answer: dict[str, Any], place: str) -> object:
+def _out(answer: dict[str, Any]) -> object:
     fault = answer.get("fault")
     if not isinstance(fault, dict):
         return answer.get("out")
     told = cast("dict[str, Any]", fault)
     if not told["place"]:
         raise TemplateError(told["says"], remedy=told["remedy"])
-    kind = DecidesByRecipient if told["decides"] else TemplateFault
-    raise kind(told["place"] or place, told["says"], remedy=told["remedy"])
+    kinds = {kind.__name__: kind for kind in (DecidesByRecipient, Overrun)}
+    kind = kinds.get(told["kind"], TemplateFault)
+    raise kind(told["place"], told["says"], remedy=told["remedy"])

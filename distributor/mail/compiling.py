@@ -49,6 +49,7 @@ from distributor.errors import MessageError, TemplateError
 from distributor.mail import calendar
 from distributor.mail.chamber import Job
 from distributor.mail.enclosing import Refusing, nothing, shown_pictures
+from distributor.mail.look import OURS
 from distributor.mail.performing import (
     PROBES,
     Performance,
@@ -62,6 +63,7 @@ from distributor.mail.performing import (
 from distributor.mail.readhtml import seen_in
 from distributor.mail.rendering import DecidesByRecipient
 from distributor.mail.sequels import sequel_context
+from distributor.mail.stationery import stationery
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,6 +72,7 @@ if TYPE_CHECKING:
     from distributor.core.furniture import Furniture
     from distributor.core.letter import Sign
     from distributor.core.model import Draft
+    from distributor.mail.look import Look
     from distributor.mail.stationery import Stationery, Templates
 
 _FIELDS: Final = tuple(SLOT_VALUES)
@@ -93,7 +96,9 @@ def compile_message(
     """
     _check_content(content)
     texts = templates_of(kind, templates)
-    values = json.dumps(_plain(_context(content)), sort_keys=True, separators=(",", ":"))
+    values = json.dumps(
+        _plain(_context(content, stationery(templates).look)), sort_keys=True, separators=(",", ":")
+    )
     desk = _Desk(content, kind, texts, values, octets_of)
     reasons: dict[str, str] = {}
     while True:
@@ -265,7 +270,7 @@ def _check_content(content: ReleaseContent) -> None:
             check_text(part or "", "contact")
 
 
-def _context(content: ReleaseContent) -> dict[str, object]:
+def _context(content: ReleaseContent, look: Look = OURS) -> dict[str, object]:
     draft, sender = content.draft, content.sender
     words = furniture(content.language)
     organisation = sender.organisation or sender.name
@@ -305,6 +310,7 @@ def _context(content: ReleaseContent) -> dict[str, object]:
         ],
         "organisation": organisation,
         "unsubscribe": unsubscribe,
+        "look": look.values(content.language),
         **sequel_context(content),
     }
 

@@ -69,13 +69,14 @@ def active_in_source(name: str, source: str) -> list[Active]:
 
 def place_of(active: Active, templates: Iterable[tuple[str, str]], otherwise: str) -> str:
     """File and line of the template that says so; ``otherwise`` when none is found to."""
-    for name, text in templates:
-        if not name.endswith((".html.j2", ".css")):
-            continue
-        for found in active_in_source(name, text):
-            if found.what == active.what:
-                return f"{name}, line {found.line}"
-    return otherwise
+    found = [
+        (each.unknown, f"{name}, line {each.line}")
+        for name, text in templates
+        if name.endswith((".html.j2", ".css"))
+        for each in active_in_source(name, text)
+        if each.what == active.what
+    ]
+    return min(found, default=(True, otherwise))[1]
 
 
 def _blank(construct: re.Match[str]) -> str:

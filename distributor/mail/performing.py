@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 from distributor.core.message import SLOT_VALUES
 from distributor.core.model import Recipient
 from distributor.errors import MessageError, TemplateError
-from distributor.mail.chamber import Job, Overrun, chamber
+from distributor.mail.chamber import Job, chamber
 from distributor.mail.parts import part_of
 from distributor.mail.rendering import RecipientValue, referred
-from distributor.mail.stationery import TemplateFault, are_shipped, gathered
+from distributor.mail.stationery import Overrun, TemplateFault, are_shipped, gathered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -28,7 +28,7 @@ from markupsafe import Markup, escape
 
 from distributor.core.script import PARTS, SUBJECT
 from distributor.errors import TemplateError
-from distributor.mail.stationery import TemplateFault, Templates
+from distributor.mail.stationery import Overrun, TemplateFault, Templates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,6 +65,10 @@ class DecidesByRecipient(TemplateFault):
 
 class _Used(TemplateError):
     """A recipient's value is used for more than showing it."""
+
+
+class OutOfTime(TemplateError):
+    """It takes longer than a mail may take. Raised by whoever watches the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,21 +300,27 @@ def _render(
             size += len(piece)
             if size > OUTPUT_MAX:
                 raise TemplateError("it gives more than a mail can hold")  # noqa: TRY301
-    except jinja2.TemplateSyntaxError as error:
-        raise TemplateFault(f"{error.name}, line {error.lineno}", str(error.message)) from error
-    except jinja2.TemplateNotFound as error:
-        raise TemplateFault(name, f"there is no template {error.name}") from error
-    except _Used as error:
-        raise DecidesByRecipient(_place(name, error), str(error), remedy=error.remedy) from error
-    except TemplateError as error:
-        raise TemplateFault(_place(name, error), str(error), remedy=error.remedy) from error
-    except MemoryError as error:
-        raise TemplateFault(_place(name, error), TOO_MUCH, remedy=_SMALLER) from error
-    except SecurityError as error:
-        raise TemplateFault(_place(name, error), str(error), remedy=_FORBIDDEN) from error
-    except _TEMPLATE_FAULTS as error:
-        raise TemplateFault(_place(name, error), str(error)) from error
+    except (TemplateError, MemoryError, *_TEMPLATE_FAULTS) as error:
+        raise _fault_of(name, error) from error
     return "".join(pieces)
+
+
+def _fault_of(name: str, error: BaseException) -> TemplateFault:
+    """What stopped a template, in our words, with its file and line."""
+    if isinstance(error, jinja2.TemplateSyntaxError):
+        return TemplateFault(f"{error.name}, line {error.lineno}", str(error.message))
+    if isinstance(error, jinja2.TemplateNotFound):
+        return TemplateFault(name, f"there is no template {error.name}")
+    place = _place(name, error)
+    if isinstance(error, MemoryError):
+        return TemplateFault(place, TOO_MUCH, remedy=_SMALLER)
+    if isinstance(error, SecurityError):
+        return TemplateFault(place, str(error), remedy=_FORBIDDEN)
+    remedy = error.remedy if isinstance(error, TemplateError) else None
+    if isinstance(error, _Used):
+        return DecidesByRecipient(place, str(error), remedy=remedy)
+    kind = Overrun if isinstance(error, OutOfTime) else TemplateFault
+    return kind(place, str(error), remedy=remedy)
 
 
 def _place(name: str, error: BaseException) -> str:

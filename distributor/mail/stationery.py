@@ -16,6 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from distributor.errors import TemplateError
+from distributor.mail.look import OURS, Look
 from distributor.shipped import shipped
 
 if TYPE_CHECKING:
@@ -41,16 +42,21 @@ class TemplateFault(TemplateError):
         self.says = message
 
 
+class Overrun(TemplateFault):
+    """A template that takes so long, or so much, that it is ended."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stationery:
     """``folder`` is whole; what stands in ``own`` takes the place of what is called so there.
 
-    ``without`` are files of ``own`` that are set aside.
+    ``without`` are files of ``own`` that are set aside; ``look`` is the house's.
     """
 
     folder: Path
     own: Path | None = None
     without: frozenset[str] = frozenset()
+    look: Look = OURS
 
 
 def stationery(templates: Stationery | Path) -> Stationery:

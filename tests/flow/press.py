@@ -81,6 +81,8 @@ def config_text(port: int, **changes: Any) -> str:
         "relay": {"host": "127.0.0.1", "port": port, "security": "none"},
         "sending": {},
         "dkim": {},
+        "look": {},
+        "templates": {},
         "worker": {"state_dir": "state", "tick_s": 0.2},
         "log": {"format": "json"},
     }

@@ -137,9 +137,7 @@ def test_a_good_folder_is_told_to_be_good_with_what_it_overrides_and_its_size(
     assert found["additions"] == ["_base/sign.html.j2"]
     assert {size["language"] for size in found["sizes"]} >= {"en", "de", "fr", "es", "cy"}
     assert all(1_000 < size["html"] < 80_000 for size in found["sizes"])
-    desk.configure()
-    with (desk.folder / "config.toml").open("a") as file:
-        file.write('\n[templates]\nfolder = "own"\n')
+    desk.configure(templates__folder="own")
     said = desk.says("templates", "check")
     assert said.endswith("No mistakes.\n")
     assert "release/body.html.j2" in said

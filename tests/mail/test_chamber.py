@@ -7,16 +7,18 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from distributor.core.message import merge
+from distributor.core.model import Recipient
 from distributor.errors import MessageError, TemplateError
 from distributor.mail.cell import MEMORY_MAX
-from distributor.mail.chamber import Chamber, Job, Overrun, chamber
+from distributor.mail.chamber import WALL_S, Chamber, Job, chamber
 from distributor.mail.compiling import compile_message, decoded_parts, letter_of
-from distributor.mail.stationery import Stationery, TemplateFault
+from distributor.mail.stationery import Overrun, Stationery, TemplateFault
 from tests.golden.samples import LIFT, PERSONAL, PLAIN, TEMPLATES
 
 CANARY = "canary-5d1e-Marlowe"
@@ -265,8 +267,24 @@ def test_row_13_a_template_that_is_greedy_for_one_recipient_is_refused_to_that_o
     with pytest.raises(MessageError, match="cannot be rendered for this recipient") as refused:
         letter.copy_for(PERSONAL.recipient, reference="k7f3", date=LIFT)
     assert "Jane" not in str(refused.value)
-    ann = PERSONAL._replace(recipient=PERSONAL.recipient.__class__("ann@b.example", "Ann"))
-    assert b"Ann" in letter.copy_for(ann.recipient, reference="k7f4", date=LIFT)
+    ann = Recipient("ann@b.example", "Ann")
+    assert b"Ann" in letter.copy_for(ann, reference="k7f4", date=LIFT)
+
+
+def test_row_13_a_template_that_is_greedy_for_many_is_soon_not_tried_any_more(own: Path) -> None:
+    (own / "release" / "body.txt.j2").write_text(
+        f"{{% if recipient.name == 'Ann' %}}{RANGES}{{% endif %}}{{{{ recipient.name }}}}"
+    )
+    message = compile_message(PLAIN, kind="release", templates=Stationery(TEMPLATES, own))
+    letter = letter_of(message, PLAIN.sender)
+    began = time.monotonic()
+    for number in range(50):
+        ann = Recipient(f"ann{number}@b.example", "Ann")
+        with pytest.raises(MessageError):
+            letter.copy_for(ann, reference="k7f3", date=LIFT)
+    assert time.monotonic() - began < 3 * 2 * WALL_S + 2
+    with pytest.raises(MessageError, match="took too long for several recipients"):
+        letter.copy_for(PERSONAL.recipient, reference="k7f3", date=LIFT)
 
 
 def test_an_own_template_takes_the_place_of_ours_and_ours_fill_in(own: Path) -> None:

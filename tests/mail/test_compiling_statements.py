@@ -18,6 +18,8 @@ from distributor.core.model import Boilerplate, PressContact, Recipient, Sender
 from distributor.core.size import HTML_WARNING
 from distributor.errors import MessageError
 from distributor.mail.compiling import compile_message, decoded_parts
+from distributor.mail.look import OURS
+from distributor.mail.rendering import render_part
 from tests.golden.samples import ADVANCE, EMBARGOED, FOREIGN, LONG, PERSONAL, PLAIN, TEMPLATES, ZOE
 
 if TYPE_CHECKING:
@@ -229,8 +231,12 @@ def contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
+def styles() -> tuple[tuple[str, str], ...]:
+    return (("_base/style.css", (TEMPLATES / "_base" / "style.css").read_text(encoding="utf-8")),)
+
+
 def test_statement_53_every_text_has_contrast_in_light_and_dark() -> None:
-    style = (TEMPLATES / "_base" / "style.css").read_text(encoding="utf-8")
+    style = render_part("_base", "style.css", {"look": OURS.values("en")}, templates=styles())
     light, dark = style.split("@media (prefers-color-scheme: dark)")
     for rules, sheet in ((light, "#ffffff"), (dark, "#1d1d1b")):
         for rule in re.findall(r"\{([^{}]*)\}", rules):
