@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from distributor.errors import InputError
@@ -182,8 +182,19 @@ def _found(name: str, suffix: str, data: bytes) -> FileType | None:
             raise _refused(name, "a document with macros")
         return _OLD_OFFICE.get(suffix, _OLD_OFFICE["doc"])
     if b"\0" not in data and data.lstrip(b"\xef\xbb\xbf").startswith(_TEXT_STARTS.get(suffix, b"")):
-        return _TEXTS.get(suffix)
+        return _text(_TEXTS.get(suffix), data)
     return None
+
+
+def _text(kind: FileType | None, data: bytes) -> FileType | None:
+    """A text that is UTF-8 says so: else its reader takes it for ASCII (RFC 2046 4.1.2)."""
+    if kind is None:
+        return None
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return kind
+    return replace(kind, media_type=f"{kind.media_type}; charset=utf-8")
 
 
 def _packed(name: str, data: bytes) -> FileType:

@@ -43,9 +43,10 @@ OPEN = "application/vnd.oasis.opendocument.text"
         ("a.wav", b"RIFF\0\0\0\0WAVEfmt ", "audio/x-wav"),
         ("a.mp3", b"ID3\x03" + bytes(9), "audio/mpeg"),
         ("a.rtf", b"{\\rtf1 hello}", "application/rtf"),
-        ("a.txt", "Grüße".encode(), "text/plain"),
-        ("a.csv", b"a,b\n1,2\n", "text/csv"),
-        ("a.ics", b"BEGIN:VCALENDAR\r\n", "text/calendar"),
+        ("a.txt", "Grüße".encode(), "text/plain; charset=utf-8"),
+        ("a.txt", "Grüße".encode("latin-1"), "text/plain"),
+        ("a.csv", b"a,b\n1,2\n", "text/csv; charset=utf-8"),
+        ("a.ics", b"BEGIN:VCALENDAR\r\n", "text/calendar; charset=utf-8"),
         ("a.zip", packed("b.pdf", "data.xml"), "application/zip"),
         (
             "a.docx",

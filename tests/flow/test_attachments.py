@@ -6,6 +6,7 @@ what the worker's memory came to.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import random
 import re
@@ -19,10 +20,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from distributor.core.enclosures import Enclosures
 from distributor.core.states import DeliveryState, WaveState
 from distributor.desk.releases import Changes, read_text
 from distributor.desk.waves import Target
 from distributor.intake.attachment import Words, bring
+from distributor.mail.sink import Sink
 from tests.flow.press import FULL, STATEMENT, Press, outside, receiver
 from tests.pictures import PDF, jpeg
 
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from distributor.core.enclosures import OctetsOf
+    from distributor.core.tail import Tail
     from distributor.intake.attachment import Brought
 
 #: Recipients, and the octets of the attachment.
@@ -177,3 +182,27 @@ def test_i6_an_attachment_changed_behind_our_back_leaves_nothing_and_says_why(
         assert {
             "not what it was when it was attached" in (line.reply or "") for line in refused
         } == {True}
+
+
+def test_claims_that_begin_together_put_the_attachments_together_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    plain = Enclosures.tail
+
+    def slowly(self: Enclosures, octets_of: OctetsOf) -> Tail:
+        made.append(self.size)
+        time.sleep(0.2)
+        return plain(self, octets_of)
+
+    with Sink() as sink, Press(tmp_path, sink.port, sending__batch_size=10) as press:
+        press.people(60)
+        ref = statement(press, bring(a_file(tmp_path, "plan.pdf", PDF)))
+        monkeypatch.setattr(Enclosures, "tail", slowly)
+
+        async def story() -> None:
+            async with press.working():
+                assert await press.done(ref) == {"accepted": 60}
+
+        asyncio.run(story())
+    assert len(made) == 1

@@ -88,6 +88,7 @@ class Dispatch:
         self._quotas = Quotas(database, self._fleet, clock, worker=worker, lease_s=lease_s)
         self._letters: dict[int, dict[int, Letter]] = {}
         self._feeding = asyncio.Lock()
+        self._loading = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()
         self._expected_s: float | None = None
@@ -298,10 +299,12 @@ class Dispatch:
 
     async def _load_letters(self, holding: Holding) -> None:
         version_id = holding.wave.version_id
-        if version_id not in self._letters:
-            self._letters[version_id] = await persist(
-                lambda: asyncio.to_thread(self._read_letters, version_id),
-            )
+        # One at a time: claims that begin together would each put the attachments together.
+        async with self._loading:
+            if version_id not in self._letters:
+                self._letters[version_id] = await persist(
+                    lambda: asyncio.to_thread(self._read_letters, version_id),
+                )
 
     def _read_letters(self, version_id: int) -> dict[int, Letter]:
         with self._database.read() as tx:
