@@ -4,6 +4,7 @@ import { HtmlValidate, StaticConfigLoader } from "html-validate";
 
 const rules = JSON.parse(readFileSync(new URL("html.json", import.meta.url), "utf8"));
 const judge = new HtmlValidate(new StaticConfigLoader(rules));
+process.stdin.setEncoding("utf8");
 let given = "";
 for await (const piece of process.stdin) given += piece;
 const found = {};

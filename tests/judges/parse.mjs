@@ -1,6 +1,7 @@
 // Reads mails with postal-mime: a JSON list of them in base64 on stdin, what was read on stdout.
 import PostalMime from "postal-mime";
 
+process.stdin.setEncoding("utf8");
 let given = "";
 for await (const piece of process.stdin) given += piece;
 const read = [];
