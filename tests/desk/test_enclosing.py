@@ -177,8 +177,8 @@ def test_a_preview_has_the_attachments_and_shows_the_pictures(
     mail = message_from_bytes(shown.data, policy=policy.default)
     found = {part.get_filename(): part.get_payload(decode=True) for part in mail.walk()}
     assert (found["plan.pdf"], found["pier.png"]) == (PDF, pier.octets)
-    assert "cid:" not in shown.html
-    assert 'src="data:image/png;base64,' in shown.html
+    assert "cid:" not in shown.page
+    assert 'src="data:image/png;base64,' in shown.page
     assert "[Picture: The pier]\nIn May.\n" in shown.text
     assert [each.name for each in shown.attachments] == ["pier.png", "plan.pdf"]
 
