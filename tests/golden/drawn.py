@@ -151,6 +151,8 @@ def kept(name: str) -> Mail:
 
 #: What the kept mails are made of.
 KEPT: Final = {**GOLDEN, **SEQUELS}
+#: The kept mail with attachments and pictures, which has tests of its own besides.
+ENCLOSING: Final = "attachments"
 #: The names of all mails; a drawn one is named by its number.
 NAMES: Final = (*KEPT, *(f"drawn {seed}" for seed in range(DRAWS)))
 

@@ -9,13 +9,15 @@ pictures are looked at one by one; what was seen stands in ``docs/mails/README.m
 from __future__ import annotations
 
 import sys
+from base64 import b64encode
+from email import message_from_bytes, policy
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from playwright.sync_api import sync_playwright
 
 from distributor.mail.compiling import decoded_parts
-from tests.golden.drawn import KEPT
+from tests.golden.drawn import ENCLOSING, KEPT
 from tests.golden.judges import chromium
 
 if TYPE_CHECKING:
@@ -40,8 +42,8 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
-        for name in KEPT:
-            html = decoded_parts((HERE / f"{name}.eml").read_bytes())[1]
+        for name in (*KEPT, ENCLOSING):
+            html = _page((HERE / f"{name}.eml").read_bytes())
             for width in WIDTHS:
                 for scheme in SCHEMES:
                     path = folder / f"{name}-{width}-{scheme}.png"
@@ -49,6 +51,16 @@ def main() -> int:
                     sys.stdout.write(f"{path}\n")
         browser.close()
     return 0
+
+
+def _page(data: bytes) -> str:
+    """The HTML of a mail, with the pictures that it shows in their places."""
+    html = decoded_parts(data)[1]
+    for part in message_from_bytes(data, policy=policy.default).walk():
+        if name := str(part["Content-ID"] or "").strip("<>"):
+            octets = b64encode(bytes(part.get_payload(decode=True) or b"")).decode("ascii")
+            html = html.replace(f"cid:{name}", f"data:{part.get_content_type()};base64,{octets}")
+    return html
 
 
 def _draw(

@@ -13,7 +13,7 @@ from playwright.sync_api import sync_playwright
 
 from distributor.mail.compiling import decoded_parts
 from tests.golden import judges
-from tests.golden.drawn import KEPT, NAMES, mail, tried
+from tests.golden.drawn import ENCLOSING, HERE, KEPT, NAMES, mail, tried
 from tests.leftout import leave_out
 
 if TYPE_CHECKING:
@@ -38,12 +38,14 @@ KEPT_PAGE: Final = {
 }
 SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 #: Every kind and language of ours, and one that runs from right to left.
-LOOKED_AT: Final = (*KEPT, "drawn 4", "test of advance", "test of drawn 4")
-READ: Final = (*NAMES, *(f"test of {name}" for name in NAMES))
+LOOKED_AT: Final = (*KEPT, ENCLOSING, "drawn 4", "test of advance", "test of drawn 4")
+READ: Final = (*NAMES, ENCLOSING, *(f"test of {name}" for name in NAMES))
 
 
 def html_of(name: str) -> str:
     """The HTML of a mail, or of the test mail that it makes."""
+    if name == ENCLOSING:
+        return decoded_parts((HERE / f"{name}.eml").read_bytes())[1]
     one = mail(name.removeprefix("test of "))
     return decoded_parts(tried(one) if name.startswith("test of ") else one.data)[1]
 

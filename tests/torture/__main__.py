@@ -23,9 +23,10 @@ from tests.torture.sweep import Arena, Ordeal
 #: So often at least each kind of fault must have happened.
 AT_LEAST = 50
 #: Simulated runs of each profile; those stand here that need another number.
-RUNS = dict.fromkeys(PROFILES, 40) | {"replies": 25, "clocks": 110, "logins": 50, "claims": 25}
-#: Rounds of extra runs for faults that came up too seldom, and runs of a profile in each.
-ROUNDS, EXTRA = 12, 4
+RUNS = dict.fromkeys(PROFILES, 40) | {"replies": 25, "clocks": 110, "logins": 60, "claims": 25}
+#: Rounds of extra runs for faults that came up too seldom, and runs of a profile in each: at first
+#: few for many profiles, then many for the few that are left.
+ROUNDS, EXTRA, MANY = 12, 4, 12
 #: Everything that is said stands there too.
 LOG = Path("build/torture.log")
 KILLS = 500
@@ -111,8 +112,9 @@ def _full() -> int:
             seldom = campaign.more_for(total.happened, FAULTS, AT_LEAST)
             if not seldom:
                 break
-            first = 1000 + extra * EXTRA
-            orders = [(profile, first + at, "") for profile in seldom for at in range(EXTRA)]
+            each = EXTRA if len(seldom) > EXTRA else MANY
+            first = 1000 + extra * MANY
+            orders = [(profile, first + at, "") for profile in seldom for at in range(each)]
             total.simulated(simulations.run(orders))
             say(f"{minutes()} more of {', '.join(seldom)}: {total.line}")
         say("Guards switched off, one at a time")

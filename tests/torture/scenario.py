@@ -119,7 +119,7 @@ def _replies(draft: _Draft) -> None:
         "rates": Rates(setting_up=0.2, sending=0.6),
         "tls": draft.dice.random() < 0.15,
     }
-    draft.maybe(0.3, "server away", 5, 50, lasts=(1, 20))
+    draft.maybe(0.7, "server away", 5, 50, lasts=(1, 20))
 
 
 def _digits(draft: _Draft) -> None:
@@ -180,8 +180,8 @@ def _holds(draft: _Draft) -> None:
     }
     for begin_s in (1, 6, 30, 36, 44):
         draft.when("hold", begin_s, begin_s + 6, lasts=(3, 7))
-    draft.maybe(0.2, "cancel", 20, 60)
-    draft.maybe(0.5, "embargo moved", 3, LIFT_S - 8)
+    draft.maybe(0.5, "cancel", 20, 60)
+    draft.maybe(0.8, "embargo moved", 3, LIFT_S - 8)
     for _ in range(3):
         draft.maybe(0.6, "objection", 2, 50)
     draft.maybe(0.3, "worker cut off from the database", 5, 50, lasts=(2, 6))
@@ -233,7 +233,7 @@ def _kills(draft: _Draft) -> None:
     for _ in range(5):
         draft.when("worker killed", 0.2, 10, worker=draft.dice.choice((0, 1)))
         draft.when("worker killed", LIFT_S, LIFT_S + 10, worker=draft.dice.choice((0, 1)))
-    draft.maybe(0.3, "worker ended", 1, 45, worker=draft.dice.choice((0, 1)))
+    draft.maybe(0.6, "worker ended", 1, 45, worker=draft.dice.choice((0, 1)))
 
 
 def _disks(draft: _Draft) -> None:
