@@ -117,7 +117,7 @@ _GERMAN: Final = SequelWords(
         ),
         WaveKind.WITHDRAWAL: KindWords(
             "ZURÜCKGEZOGEN: ",
-            "Wir ziehen unsere Mitteilung vom {on}, „{headline}“, zurück.",
+            "Unsere Mitteilung vom {on} ist zurückgezogen: „{headline}“.",
             "Bitte verwenden Sie weder sie noch etwas daraus. Falls Sie sie veröffentlicht haben, "
             "nehmen Sie die Veröffentlichung bitte zurück.",
             "Grund: {reason}",
