@@ -17,7 +17,10 @@ from distributor.core.states import DeliveryState, HoldReason, WaveState
 from distributor.core.timing import describe, find_zone
 from distributor.errors import DistributorError
 from distributor.installation import Installation
+from distributor.mail.proofreading import proofread
 from distributor.mail.resolver import text_records
+from distributor.mail.stationery import Stationery
+from distributor.shipped import shipped
 from distributor.store import relays, waves, workers
 from distributor.store.database import database_now, open_database
 from distributor.store.relays import Report
@@ -87,6 +90,8 @@ async def examine(
     clock = GuardedClock()
     known = _Known()
     found = [_configuration(settings), _builder()]
+    if settings.templates.folder is not None:
+        found.append(_guarded("templates", lambda: _templates(settings)))
     try:
         database = open_database(
             settings.database.url,
@@ -129,6 +134,19 @@ def _builder() -> Check:
     except DistributorError as error:
         return _failed("mail builder", error)
     return Check("mail builder", "ok", "no header can be injected")
+
+
+def _templates(settings: Settings) -> Check:
+    """Whether a release could be approved with the desk's own templates."""
+    own = settings.templates.folder
+    if own is None:
+        return Check("templates", "ok", "those of the program")
+    proof = proofread(Stationery(shipped("templates")), own)
+    wrong = [remark for remark in proof.remarks if remark.severity == "error"]
+    if wrong:
+        says = f"{own}: {len(wrong)} mistakes, the first in {wrong[0].file}: {wrong[0].message}"
+        return Check("templates", "error", says, "distributor templates check names each.")
+    return Check("templates", "ok", f"{own}: {len(proof.overrides)} take the place of ours")
 
 
 def _known(database: Database, every: Relays) -> _Known:

@@ -11,10 +11,13 @@ from datetime import UTC, date, datetime
 from itertools import islice, product
 from typing import TYPE_CHECKING, Final, Literal
 
+from distributor.core.changes import Change, Place
 from distributor.core.furniture import LANGUAGES
+from distributor.core.letter import TEMPLATE
 from distributor.core.message import ReleaseContent
-from distributor.core.model import Boilerplate, Dateline, Draft, PressContact, Sender
+from distributor.core.model import Boilerplate, Dateline, Draft, PressContact, Sender, WaveKind
 from distributor.core.script import PARTS
+from distributor.core.sequel import SEQUELS, SequelContent
 from distributor.core.size import HTML_WARNING
 from distributor.errors import MessageError
 from distributor.mail.chamber import chamber
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+#: How a warning of size goes on.
+_LARGE: Final = "kB of HTML; mail programs clip"
 #: A folder that holds more than this is some other folder.
 _FILES_MAX: Final = 1_000
 #: Beside ours, one of a language that has no words of its own, and one from right to left.
@@ -71,8 +76,15 @@ class Proof:
         return not any(remark.severity == "error" for remark in self.remarks)
 
     def tell(self, remark: Remark) -> None:
-        """Add a remark, unless rendering says what is told of that line already."""
+        """Add a remark, unless rendering says what is told of that line already.
+
+        Nor where a template of ours meets a mistake that is told of the desk's own.
+        """
         told = {each.line for each in self.remarks if each.file == remark.file}
+        if remark.file not in (*self.overrides, *self.additions) and any(
+            each.message == remark.message for each in self.remarks
+        ):
+            told.add(remark.line)
         if remark.line not in told and not (remark.line is None and told):
             self.remarks.append(remark)
 
@@ -123,7 +135,7 @@ def _stray(name: str, ours: dict[str, str]) -> Remark:
 
 def _source(proof: Proof, texts: dict[str, str], paper: Stationery) -> set[str]:
     """What the sources show; returns the files that cannot be used at all."""
-    known = context_names(_sample("en"))
+    known = context_names(_speaking(WaveKind.CORRECTION, _sample("en")))
     unread = {remark.file for remark in proof.remarks}
     aside = {name for name in [*proof.overrides, *proof.additions] if name in unread}
     for name in [*proof.overrides, *proof.additions]:
@@ -156,10 +168,13 @@ def _unasked(proof: Proof, texts: dict[str, str], ours: dict[str, str]) -> None:
 
 def _samples(proof: Proof, paper: Stationery, aside: set[str]) -> None:
     """Render every kind; what fails is set aside, so that the next mistake shows."""
-    kinds = sorted(path.name for path in paper.folder.iterdir() if (path / PARTS[0]).is_file())
+    kinds = [path.name for path in paper.folder.iterdir() if (path / PARTS[0]).is_file()]
+    # Others extend a release: what is wrong in it is told of it.
+    kinds.sort(key=lambda kind: (kind != TEMPLATE, kind))
     contents = [_advance("en"), _least("en"), *(_sample(language) for language in _LANGUAGES)]
     own = {*proof.overrides, *proof.additions}
-    for kind, content in product(kinds, contents):
+    for kind, sample in product(kinds, contents):
+        content = _speaking(kind, sample)
         while True:
             used = replace(paper, without=frozenset(aside))
             failed = _compiled(proof, used, kind, content)
@@ -184,9 +199,11 @@ def _compiled(proof: Proof, paper: Stationery, kind: str, content: ReleaseConten
         place, _, says = reason.partition(": ")
         proof.tell(Remark(*_place(place), "warning", f"{says}: it is rendered for each", _SLOW))
     proof.sizes.append(Size(kind, content.language, message.html_size))
-    if message.html_size > HTML_WARNING:
+    if message.html_size > HTML_WARNING and not any(
+        _LARGE in each.message for each in proof.remarks
+    ):
         kilobytes = message.html_size // 1000
-        says = f"a short release is {kilobytes} kB of HTML; mail programs clip at 102"
+        says = f"a short release is {kilobytes} {_LARGE} at 102"
         remedy = f"Keep it far below {HTML_WARNING // 1000} kB."
         proof.tell(Remark(f"{kind}/{PARTS[2]}", None, "warning", says, remedy))
     return None
@@ -230,6 +247,20 @@ def _sample(language: str) -> ReleaseContent:
         zone="Europe/London",
         unsubscribe="press@example.org",
     )
+
+
+def _speaking(kind: str, content: ReleaseContent) -> ReleaseContent:
+    """The sample as a mail of that kind has it: a sequel speaks of an earlier release."""
+    if kind not in SEQUELS:
+        return content
+    said = SequelContent(
+        kind=WaveKind(kind),
+        reason="A figure was wrong.",
+        headline="Harbour ferry to run all winter",
+        on=date(2026, 11, 30),
+        changes=(Change(Place.PARAGRAPH, 1, "every day", "on six days"),),
+    )
+    return replace(content, sequel=said)
 
 
 def _advance(language: str) -> ReleaseContent:

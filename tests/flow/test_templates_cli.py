@@ -207,3 +207,26 @@ def test_the_help_of_templates_check_shows_an_example(desk: CommandLine) -> None
     assert "Example: distributor templates check ./templates" in desk.says(
         "templates", "check", "--help"
     )
+
+
+@pytest.mark.parametrize("kind", ["correction", "withdrawal", "follow-up"])
+def test_a_template_of_a_sequel_is_tried_with_an_earlier_release_to_speak_of(
+    desk: CommandLine, kind: str
+) -> None:
+    write(desk, {f"{kind}/subject.txt.j2": "{{ verb }}{{ sequel.label }}: {{ headline }}"})
+    code, found = checked(desk)
+    assert (code, found["remarks"]) == (0, [])
+    write(desk, {f"{kind}/subject.txt.j2": "{{ sequel.lable }}"})
+    code, found = checked(desk)
+    assert code == 1
+    [(file, line, _)] = told(found)
+    assert (file, line) == (f"{kind}/subject.txt.j2", 1)
+
+
+def test_doctor_tells_of_a_mistake_in_own_templates(desk: CommandLine) -> None:
+    desk.configure(templates__folder="own")
+    write(desk, {"release/body.txt.j2": "{{ headlin }}"})
+    done = desk.run("doctor", "--json")
+    [said] = [each for each in json.loads(done.out) if each["name"] == "templates"]
+    assert said["verdict"] == "error"
+    assert "release/body.txt.j2: there is no headlin" in said["says"]
