@@ -75,7 +75,7 @@ def test_a_preview_says_who_what_when_how_large_and_whether_it_is_signed(desk: C
     assert fields["Release line"] == LIFTED
     assert fields["DKIM"] == "not signed here: there is no key (dkim.key_file)"
     assert fields["HTML"] == f"{len(html):,} bytes; warned from 80,000, cut off at 102,400"
-    assert fields["Whole mail"] == f"{len(mail):,} bytes; warned from 10,000,000"
+    assert fields["Whole mail"] == f"{len(mail):,} bytes; warned from 5,000,000"
     for name, value in message_from_bytes(mail, policy=policy.default).items():
         assert f"  {name}: {value}\n" in said
     a_key(desk)
