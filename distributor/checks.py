@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from distributor.clock import GuardedClock, host_id
 from distributor.core.forecast import Quota, forecast
+from distributor.core.hold import going_on, hold_words
 from distributor.core.message import self_test
 from distributor.core.states import DeliveryState, HoldReason, WaveState
 from distributor.core.timing import describe, find_zone
@@ -42,8 +43,6 @@ Verdict = Literal["ok", "warning", "error"]
 #: Gives the TXT records of a name; raises LookupFailed.
 Ask = Callable[[str], Awaitable[list[str]]]
 
-#: As in distributor.desk.waves: a person lifts these only by saying what they waive.
-_WAIVED_BY_NAME = frozenset({HoldReason.LATE, HoldReason.ZONE, HoldReason.RESTORED})
 _COMING = (WaveState.PLANNED, WaveState.PREPARING, WaveState.READY)
 
 #: Free space below which a release may not be recorded to its end, in octets.
@@ -229,11 +228,9 @@ def _next(settings: Settings, database: Database, known: _Known, now: datetime) 
         left = _left(tx, coming[0].id) if coming else 0
     if held:
         wave = held[0]
-        says = f"{wave.ref} is held: {wave.reason}"
-        remedy = f"distributor release resume {wave.ref}"
-        if wave.reason in _WAIVED_BY_NAME:
-            remedy += f" --waive {wave.reason}"
-        return Check("next release", "warning", says, remedy)
+        by_order = wave.reason is HoldReason.PERSON
+        says = f"{wave.ref} is held ({hold_words(wave)}): nothing of it leaves"
+        return Check("next release", "warning" if by_order else "error", says, going_on(wave))
     if not coming:
         return Check("next release", "ok", "none is scheduled")
     wave = coming[0]

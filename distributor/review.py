@@ -126,7 +126,9 @@ class ReleaseView:
         if self.waves:
             newest = self.waves[-1].wave
             over = newest.state in {WaveState.CANCELLED, WaveState.FINISHED}
-            if not (over and self.version.state is VersionState.DRAFT):
+            # What was taken back before anybody was on it is as if it had never been scheduled.
+            taken_back = newest.state is WaveState.CANCELLED and newest.recipients is None
+            if not (over and self.version.state is VersionState.DRAFT) and not taken_back:
                 return newest.state.value
         return self.version.state.value
 

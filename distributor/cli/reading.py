@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from distributor.cli.attaching import attachment_words
 from distributor.cli.output import console, print_table, say, say_field, state_text
+from distributor.core.hold import going_on, hold_words
 from distributor.core.model import EmbargoState
 from distributor.core.states import DeliveryState, VersionState, WaveState
 from distributor.core.timing import describe
@@ -143,6 +144,7 @@ def show_release(view: ReleaseView, zone: str, forecasts: Mapping[int, Forecast]
 
 def _show_wave(item: WaveView, zone: str, seen: Forecast | None) -> None:
     wave = item.wave
+    held = wave.state is WaveState.HELD
     reason = f" ({wave.reason})" if wave.reason else ""
     say(
         (f"{wave.kind.value.capitalize()} wave  ", "bold"),
@@ -150,6 +152,9 @@ def _show_wave(item: WaveView, zone: str, seen: Forecast | None) -> None:
         f"{reason}, to {_to(item)}",
         f" without {', '.join(item.exclude)}" if item.exclude else "",
     )
+    if held:
+        _field("Held", f"{hold_words(wave)}. Nothing of it leaves.")
+        _field("To go on", going_on(wave))
     _field("Send time", moment(wave.send_at, zone))
     if wave.first_mail_at is not None:
         late_s = (wave.first_mail_at - wave.send_at).total_seconds()

@@ -191,7 +191,7 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
         [
             (
                 view.version.ref,
-                state_text(view.state),
+                state_text(view.state).append(", withdrawn" if view.withdrawn else ""),
                 due_text(view, zone),
                 view.version.draft.headline or "",
             )

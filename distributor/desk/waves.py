@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from distributor.core.audience import exclusion
+from distributor.core.hold import going_on
 from distributor.core.model import (
     AudienceRule,
     EmbargoState,
@@ -276,6 +277,9 @@ def has_begun(wave: Wave) -> bool:
 
 def way_back(wave: Wave) -> str:
     """What a person orders to be free of a wave that is not over."""
+    if wave.state is WaveState.HELD:
+        stop = "cancel" if has_begun(wave) else "unschedule"
+        return f"{going_on(wave)} lets it go on; or: distributor release {stop} {wave.ref}"
     if has_begun(wave):
         return f"Wait until it is over, or: distributor release cancel {wave.ref}"
     return f"First: distributor release unschedule {wave.ref}"
@@ -331,7 +335,9 @@ def _approved(tx: Connection, ref: str) -> Version:
     version = approved(tx, ref)
     if is_withdrawal(version):
         msg = f"{version.ref} has been withdrawn: its text is not sent any more."
-        raise Refused(msg, remedy=f"Tell those who have it: distributor release schedule {ref}")
+        tell = f"Tell those who have it: distributor release schedule {ref}"
+        told = f"Who has been told: distributor log {ref}"
+        raise Refused(msg, remedy=told if sequels.has_waves(tx, version.id) else tell)
     if version.sequel is not None and not sequels.has_waves(tx, version.id):
         msg = (
             f"{version.ref} version {version.number} is a {version.sequel.kind}: it goes first to "

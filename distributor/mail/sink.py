@@ -41,6 +41,12 @@ RECORD: Final = "received.jsonl"
 MAX_BYTES: Final = 64 * 1024 * 1024
 _MESSAGE_ID = re.compile(rb"^message-id:[ \t]*(?:\r\n[ \t]+)?(\S+)", re.IGNORECASE | re.MULTILINE)
 _START_S: Final = 10.0
+#: What its own help says.
+_ABOUT: Final = (
+    "A mail server that keeps what it receives and never passes any of it on: each mail as a file, "
+    "and a line for each in received.jsonl. For rehearsals: name its port under [relay] in "
+    'config.toml, with host = "127.0.0.1" and security = "none".'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,7 +346,7 @@ async def _serve_until_signalled(sink: Sink) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a sink in the foreground; says one line when ready, ends on SIGTERM."""
-    parser = argparse.ArgumentParser(prog="python -m distributor.mail.sink", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m distributor.mail.sink", description=_ABOUT)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=2525, help="0: any free port")
     parser.add_argument("--directory", type=Path, required=True, help="where the mails go")

@@ -232,7 +232,8 @@ def test_a_held_release_is_named_with_its_reason(desk: CommandLine, database: Da
     order = Order("ann", GuardedClock().now())
     database.write(lambda tx: waves.hold(tx, wave, HoldReason.PERSON, order)).result()
     check = examined(desk)["next release"]
-    assert (check.verdict, check.says) == ("warning", "R-1 is held: person")
+    assert check.verdict == "warning"
+    assert check.says == "R-1 is held (person: a person ordered it): nothing of it leaves"
     assert check.remedy == "distributor release resume R-1"
 
 
@@ -246,6 +247,7 @@ def test_a_hold_that_wants_a_waiver_says_so(
     order = Order("distributor", GuardedClock().now())
     database.write(lambda tx: waves.hold(tx, wave, reason, order)).result()
     check = examined(desk)["next release"]
+    assert check.verdict == "error"
     assert check.remedy == f"distributor release resume R-1 --waive {reason}"
 
 

@@ -375,12 +375,12 @@ class Claims:
         """Hold a whole wave for a reason found on the wire."""
         now = self._clock.reading().now
 
-        def work(tx: Connection) -> bool:
+        def work(tx: Connection) -> str | None:
             wave = waves.get(tx, wave_id)
             if wave.state is not WaveState.SENDING:
-                return False
+                return None
             waves.hold(tx, wave, reason, Order(DESK, now))
-            return True
+            return wave.ref
 
         try:
             held = await persist(lambda: commit(self._database, work))
@@ -393,4 +393,10 @@ class Claims:
             )
         else:
             if held:
-                log.warning("Wave held", action="wave_held", wave=wave_id, reason=reason.value)
+                log.warning(
+                    "Wave held",
+                    action="wave_held",
+                    release=held,
+                    wave=wave_id,
+                    reason=reason.value,
+                )

@@ -1,0 +1,40 @@
+"""Holds: what each reason means to a person, and the order that lets a wave go on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from distributor.core.states import HoldReason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from distributor.core.model import Wave
+
+#: A person lifts these only by saying what they waive.
+WAIVED_BY_NAME: Final = frozenset({HoldReason.LATE, HoldReason.ZONE, HoldReason.RESTORED})
+
+_MEANS: Final[Mapping[HoldReason, str]] = {
+    HoldReason.PERSON: "a person ordered it",
+    HoldReason.CLOCK: "the clocks disagree; it goes on by itself once they agree for a minute",
+    HoldReason.LATE: "its first mail would have left too late to be news",
+    HoldReason.REFUSED: "the mail server refuses the sender, the content or the quota",
+    HoldReason.RESTORED: "this database was restored or copied",
+    HoldReason.ZONE: "the rules of its time zone have changed since it was scheduled",
+    HoldReason.EMPTY: "nobody would get it",
+}
+
+
+def hold_words(wave: Wave) -> str:
+    """Why a held wave is held, for people; empty when it is not."""
+    return f"{wave.reason}: {_MEANS[wave.reason]}" if wave.reason is not None else ""
+
+
+def going_on(wave: Wave) -> str:
+    """What to do about a held wave: the order that lets it go on, and what to look at before."""
+    order = f"distributor release resume {wave.ref}"
+    if wave.reason in WAIVED_BY_NAME:
+        order += f" --waive {wave.reason}"
+    if wave.reason is HoldReason.REFUSED:
+        return f"Read the replies: distributor log {wave.ref} --missed; then: {order}"
+    return order
