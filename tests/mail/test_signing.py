@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from base64 import b64decode
+from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,15 +19,22 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_public_key,
 )
 
-from distributor.core.final import FinalBytes
+from distributor.core.final import FinalBytes, whole_of
+from distributor.core.model import Recipient
 from distributor.errors import ConfigError
+from distributor.mail.compiling import compile_message, letter_of
 from distributor.mail.signing import Signing, read_key
+from tests.golden.drawn import KEPT
+from tests.golden.samples import EMBARGOED, TEMPLATES
+from tests.golden.test_golden_enclosing import ATTACHMENTS, OCTETS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
+    from distributor.core.letter import Letter
+    from distributor.core.message import ReleaseContent
     from distributor.mail.signing import SigningKey
 
 #: Long past: verifiers refuse what is dated in their future.
@@ -123,6 +132,42 @@ def test_statement_44_a_header_that_is_added_or_changed_breaks_the_signature(
     received = b"Received: by mx.paper.example; Sun, 01 Feb 2026 00:01:01 +0000\r\n" + data
     assert verified(received, keys[:1]) == [True]
     assert verified(data.replace(b"Text.", b"Text. "), keys[:1]) == [True]
+
+
+def _letters(keys: list[SigningKey]) -> list[Letter]:
+    """A letter of every kind and language of mail there is, and one with files."""
+    found = [
+        (content, content.sequel.kind if content.sequel else "release")
+        for content, _ in KEPT.values()
+    ]
+    enclosing = replace(EMBARGOED, draft=replace(EMBARGOED.draft, attachments=ATTACHMENTS))
+
+    def octets_of(digest: str) -> list[bytes]:
+        return [OCTETS[digest]]
+
+    def letter(content: ReleaseContent, kind: str) -> Letter:
+        message = compile_message(content, kind=kind, templates=TEMPLATES, octets_of=octets_of)
+        return letter_of(message, content.sender, Signing(keys).sign, octets_of)
+
+    return [letter(*each) for each in [*found, (enclosing, "release")]]
+
+
+def test_a_thousand_mails_of_every_kind_and_language_are_verified_by_others(
+    keys: list[SigningKey],
+) -> None:
+    letters = _letters(keys)
+    kinds = Counter[str]()
+    for number in range(1000):
+        letter = letters[number % len(letters)]
+        person = Recipient(
+            f"reader{number}@paper.example", f"Zoë {number}", "Zoë", f"Paper {number}"
+        )
+        thread = f"<earlier{number}@forum.example>" if letter.compiled.kind != "release" else None
+        copy = letter.copy_for(person, reference=f"{number:024x}", date=AT, thread=thread)
+        assert verified(whole_of(copy), keys) == [True, True], letter.compiled.kind
+        kinds[letter.compiled.kind] += 1
+    assert set(kinds) == {"release", "correction", "withdrawal", "follow-up"}
+    assert kinds.total() == 1000
 
 
 def test_the_same_mail_is_always_signed_the_same(keys: list[SigningKey]) -> None:
