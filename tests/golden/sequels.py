@@ -104,4 +104,31 @@ SEQUELS: Final[dict[str, tuple[ReleaseContent, Personal]]] = {
         corrected(SPANISH, SPANISH.draft, "La barca está averiada.", WaveKind.WITHDRAWAL),
         FOLLOWING,
     ),
+    "follow-up-german": (
+        corrected(
+            FOREIGN,
+            replace(FOREIGN.draft, headline="Jeder dritte Gast zahlt mit Karte", notes=()),
+            "Die Zahlen zur Kartenzahlung.",
+            WaveKind.FOLLOW_UP,
+        ),
+        FOLLOWING,
+    ),
+    "follow-up-french": (
+        corrected(
+            FRENCH,
+            replace(FRENCH.draft, headline="Le bac transporte 900 personnes le premier jour"),
+            "Les chiffres du premier jour.",
+            WaveKind.FOLLOW_UP,
+        ),
+        FOLLOWING,
+    ),
+    "follow-up-spanish": (
+        corrected(
+            SPANISH,
+            replace(SPANISH.draft, headline="La barca lleva a 900 personas el primer día"),
+            "Las cifras del primer día.",
+            WaveKind.FOLLOW_UP,
+        ),
+        FOLLOWING,
+    ),
 }

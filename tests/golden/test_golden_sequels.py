@@ -75,6 +75,9 @@ def test_the_subject_begins_with_the_verb_in_its_language() -> None:
     assert subject("withdrawal-french") == f"ANNULATION{NBSP}: {headline}"
     assert subject("correction-spanish").startswith("CORRECCIÓN: La barca")
     assert subject("withdrawal-spanish").startswith("ANULACIÓN: La barca")
+    assert subject("follow-up-german").startswith("ERGÄNZUNG: Jeder dritte")
+    assert subject("follow-up-french").startswith(f"COMPLÉMENT{NBSP}: Le bac transporte")
+    assert subject("follow-up-spanish").startswith("AMPLIACIÓN: La barca lleva")
 
 
 def test_before_the_lift_the_embargo_stays_first() -> None:
