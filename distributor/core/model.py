@@ -65,7 +65,8 @@ class Embargo:
     """Instant before which recipients may not publish, with the evidence for reading it so.
 
     ``at`` is set exactly when ``state`` is ``embargoed``; ``text`` is the wording as typed;
-    each doubt is one sentence a person can answer.
+    each doubt is one sentence a person can answer. ``readings`` of an unclear one are spelled as
+    it would be stated, each as far as it was read (``2026-12-01 HH:MM Europe/London``).
     """
 
     state: EmbargoState = EmbargoState.NONE
@@ -73,6 +74,7 @@ class Embargo:
     local: WallTime | None = None
     text: str | None = None
     doubts: tuple[str, ...] = ()
+    readings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Keep ``at`` in UTC and bound to ``state``."""

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import date
 
+    from distributor.core.agreement import Said
     from distributor.core.embargo import Found
 
 _PLACEHOLDER = re.compile(
@@ -80,6 +81,12 @@ def read_release(text: str, *, received: date, zone: str) -> tuple[Draft, tuple[
     findings.extend(_about_lines(lines))
     ordered = sorted(findings, key=lambda finding: finding.line or 0)
     return draft, tuple(ordered)
+
+
+def said_in(text: str, *, received: date, zone: str) -> tuple[Said, ...]:
+    """What a release text says of its embargo, as far as it says it; see :func:`read_release`."""
+    lines, _ = clean_lines(text)
+    return find_embargo([line.text for line in lines], received=received, zone=zone).said
 
 
 class _Reader:
