@@ -88,7 +88,7 @@ def show_draft(draft: Draft) -> None:
         _field("Quote", textwrap.shorten(quote, _EXCERPT, placeholder=" …"))
     _field("End marker", draft.end_marker)
     for contact in draft.contacts:
-        known = (contact.name, contact.organisation, contact.phone, contact.email)
+        known = (contact.name, contact.belongs, contact.phone, contact.email)
         _field("Contact", ", ".join(part for part in known if part))
     for note in draft.notes:
         _field("Note", textwrap.shorten(note, _EXCERPT, placeholder=" …"))

@@ -96,13 +96,22 @@ class Dateline:
 
 @dataclass(frozen=True, slots=True)
 class PressContact:
-    """Somebody journalists may ring: the release's contact, not a recipient."""
+    """Somebody journalists may ring: the release's contact, not a recipient.
+
+    ``role`` is what else the text says of them: an office, a position, the hours.
+    """
 
     name: str | None = None
     organisation: str | None = None
     phone: str | None = None
     phone_e164: str | None = None
     email: str | None = None
+    role: str | None = None
+
+    @property
+    def belongs(self) -> str:
+        """Role and organisation, as they stand behind the name."""
+        return ", ".join(part for part in (self.role, self.organisation) if part)
 
 
 @dataclass(frozen=True, slots=True)

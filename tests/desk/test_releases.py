@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.exc import DBAPIError
 
 from distributor.core.approval import seal_of
@@ -302,6 +302,21 @@ def test_where_nothing_was_read_the_order_has_no_date_to_be_taken_over(room: Roo
     assert order.endswith('--embargo "YYYY-MM-DD HH:MM Europe/London"')
     with pytest.raises(EmbargoUnclear, match="not an exact time"):
         room.edit("R-1", embargo="YYYY-MM-DD HH:MM Europe/London")
+
+
+def test_a_contacts_office_is_in_the_mail_and_a_version_stored_without_it_is_read(
+    room: Room,
+) -> None:
+    text = TEXT.replace("Ines Falk,", "Ines Falk, press office,")
+    version = room.bring(text, "2026-12-01 00:01 Europe/London")
+    assert "Ines Falk, press office" in room.review.preview("R-1", None, now=NOW).text
+    with room.database.read() as tx:
+        stored = tx.execute(select(versions.c.text)).scalar_one()
+    for contact in stored["contacts"]:
+        del contact["role"]
+    room.database.write(lambda tx: tx.execute(update(versions).values(text=stored))).result()
+    [contact] = room.review.release("R-1").version.draft.contacts
+    assert contact == replace(version.draft.contacts[0], role=None)
 
 
 @sqlite
