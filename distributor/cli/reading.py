@@ -12,7 +12,7 @@ from distributor.core.hold import going_on, hold_words
 from distributor.core.model import EmbargoState
 from distributor.core.states import DeliveryState, VersionState, WaveState
 from distributor.core.timing import describe
-from distributor.desk.releases import embargo_words
+from distributor.desk.releases import embargo_words, orders_that_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,12 +55,19 @@ def embargo_text(embargo: Embargo) -> str:
             return f"UNCLEAR: {embargo_words(embargo)}. {' '.join(embargo.doubts)}"
 
 
-def next_step(version: Version) -> str:
-    """What a person does next with a version that nothing is planned for."""
+def say_next(version: Version) -> None:
+    """Print what a person does next with a version that nothing is planned for."""
+    for line in _next_step(version).splitlines():
+        say(line)
+
+
+def _next_step(version: Version) -> str:
     ref = version.ref
     if version.draft.embargo.state is EmbargoState.UNCLEAR:
-        example = "2026-12-01 00:01 Europe/London"
-        return f'State the embargo: distributor release edit {ref} --embargo "{example}"'
+        first, *others = orders_that_state(version)
+        if not others:
+            return f"State the embargo: {first}"
+        return "\n  ".join(("State the embargo by one of these:", first, *others))
     if version.state is VersionState.APPROVED and version.sequel is not None:
         return f"Next: distributor release schedule {ref}, to those who may have an earlier version"
     if version.state is VersionState.APPROVED:
@@ -82,7 +89,7 @@ def show_draft(draft: Draft) -> None:
         _field("Quote", textwrap.shorten(quote, _EXCERPT, placeholder=" …"))
     _field("End marker", draft.end_marker)
     for contact in draft.contacts:
-        known = (contact.name, contact.organisation, contact.phone, contact.email)
+        known = (contact.name, contact.belongs, contact.phone, contact.email)
         _field("Contact", ", ".join(part for part in known if part))
     for note in draft.notes:
         _field("Note", textwrap.shorten(note, _EXCERPT, placeholder=" …"))
@@ -139,7 +146,7 @@ def show_release(view: ReleaseView, zone: str, forecasts: Mapping[int, Forecast]
         _show_wave(item, zone, forecasts.get(item.wave.id))
     if not any(item.wave.version_id == version.id for item in view.waves):
         console.print()
-        say(next_step(version))
+        say_next(version)
 
 
 def _show_wave(item: WaveView, zone: str, seen: Forecast | None) -> None:

@@ -160,12 +160,12 @@ def import_(
 
 def _show_stored(version: Version) -> None:
     from distributor.cli.output import say
-    from distributor.cli.reading import embargo_text, next_step, show_attachments
+    from distributor.cli.reading import embargo_text, say_next, show_attachments
 
     say((version.ref, "bold"), f"  version {version.number}  {version.draft.headline}")
     say(f"Embargo: {embargo_text(version.draft.embargo)}")
     show_attachments(version.draft)
-    say(next_step(version))
+    say_next(version)
 
 
 @app.command("list")
@@ -305,7 +305,8 @@ def edit(
     Example: distributor release edit R-7 --detach plan.pdf --attach plan-2.pdf
     """
     from distributor.cli.attaching import brought, print_noticed, warn_of_size
-    from distributor.desk.releases import Changes
+    from distributor.cli.output import warn
+    from distributor.desk.releases import Changes, overruled
 
     files = brought(attach, picture, alt, caption, credit)
     out = tuple(detach or ())
@@ -320,6 +321,9 @@ def edit(
             by=application.operator,
             now=application.clock.now(),
         )
+    wording = overruled(version, zone=application.settings.desk.zone) if embargo else None
+    if wording is not None:
+        warn(f"The text says {wording}, the order says “{embargo}”: the order holds.")
     print_noticed(files)
     warn_of_size(version.draft.attachments)
     _show_stored(version)
@@ -334,7 +338,7 @@ def approve(ctx: typer.Context, ref: Ref) -> None:
     Example: distributor release approve R-7
     """
     from distributor.cli.output import print_findings, say
-    from distributor.cli.reading import next_step
+    from distributor.cli.reading import say_next
     from distributor.core.size import findings
 
     with opened(ctx) as application:
@@ -347,7 +351,7 @@ def approve(ctx: typer.Context, ref: Ref) -> None:
     print_findings(findings(message.html_size, message.size))
     _warn_if_rendered(message)
     say(f"Look at it: distributor release preview {version.ref} --out preview")
-    say(next_step(version))
+    say_next(version)
 
 
 def _warn_if_rendered(message: CompiledMessage) -> None:

@@ -80,7 +80,7 @@ def _rewrite(
     said: tuple[WaveKind, str, str | None, str | None],
 ) -> None:
     from distributor.cli.output import print_findings, say
-    from distributor.cli.reading import next_step
+    from distributor.cli.reading import say_next
     from distributor.cli.release import reading_of
     from distributor.core.sequel import in_words, sequel_words
     from distributor.desk.sequels import Text
@@ -102,7 +102,7 @@ def _rewrite(
             _tell_stopped(application, made.stopped)
             say("Who has no version yet gets the new one, once it has gone to those who have:")
             say(f"  distributor release schedule {version.ref} --list NAME --at now")
-    say(next_step(version))
+    say_next(version)
 
 
 @app.command()

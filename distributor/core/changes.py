@@ -90,7 +90,7 @@ def changes(
 
 
 def _contact(contact: PressContact) -> str:
-    known = (contact.name, contact.organisation, contact.phone, contact.email)
+    known = (contact.name, contact.belongs, contact.phone, contact.email)
     return ", ".join(part for part in known if part)
 
 

@@ -6,6 +6,7 @@ or completed from the desk's own day and zone, and every second meaning is a dou
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -43,7 +44,7 @@ _LOADED = frozenset(
     },
 )
 #: Abbreviations that several countries use at once; the desk's own zone does not settle them.
-_SHARED = {
+SHARED = {
     "IST": "Indian, Irish or Israel time",
     "CST": "US Central or China time",
 }
@@ -51,8 +52,23 @@ _SHARED = {
 _SEASONLESS = frozenset({"ET", "CT", "MT", "PT", "SGT"})
 
 
+#: Instead of a time: there is no embargo, or none any more.
+_DENIED: Final = re.compile(
+    r"\b(?:no|not|none|nil|never|n/a|lifted|over|cancelled|expired|without)\b", re.IGNORECASE
+)
+
 #: The doubt of a wording that names neither day nor hour.
 NO_TIME: Final = "The wording states no time: until when is it embargoed?"
+
+
+@dataclass(slots=True)
+class Clause:
+    """One time of day with the date, weekday and zones that stand with it."""
+
+    hour: Hour | None = None
+    days: list[Day] = field(default_factory=list["Day"])
+    weekdays: list[int] = field(default_factory=list[int])
+    places: list[tuple[str, Place]] = field(default_factory=list["tuple[str, Place]"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +76,7 @@ class Reading:
     """One statement. ``local`` is the best reading, ``at`` its instant when there is one.
 
     ``is_only_short``: what is in doubt was left out, and nothing was said that contradicts it.
+    ``denied``: a "not" stands with it, so that there may be no embargo at all.
     """
 
     text: str
@@ -71,6 +88,8 @@ class Reading:
     is_only_short: bool = False
     day: Day | None = None
     hour: Hour | None = None
+    clauses: tuple[Clause, ...] = ()
+    denied: bool = False
 
     @property
     def is_certain(self) -> bool:
@@ -93,16 +112,6 @@ class _Doubts:
         """Something was not said."""
         self.asked.append(doubt)
         self.left_out += 1
-
-
-@dataclass(slots=True)
-class _Clause:
-    """One time of day with the date, weekday and zones that stand with it."""
-
-    hour: Hour | None = None
-    days: list[Day] = field(default_factory=list["Day"])
-    weekdays: list[int] = field(default_factory=list[int])
-    places: list[tuple[str, Place]] = field(default_factory=list["tuple[str, Place]"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +151,8 @@ def read_clauses(notice: Notice, wording: str, desk: Desk, *, text: str | None =
         is_only_short=len(doubts.asked) == doubts.left_out,
         day=clauses[0].days[0] if clauses[0].days else None,
         hour=clauses[0].hour,
+        clauses=tuple(clauses),
+        denied=notice.negated or (not parts and bool(_DENIED.search(wording))),
     )
 
 
@@ -194,14 +205,14 @@ def _strange(words: list[Word]) -> list[str]:
     return [f"The words “{' '.join(left[:8])}” stand with the time: do they change it?"]
 
 
-def _clauses(words: list[Word]) -> list[_Clause]:
+def _clauses(words: list[Word]) -> list[Clause]:
     """Split a wording at its times; what only one of them carries is shared by all."""
-    clauses = [_Clause()]
+    clauses = [Clause()]
     for word in words:
         match word.value:
             case Hour() as hour:
                 if clauses[-1].hour is not None:
-                    clauses.append(_Clause())
+                    clauses.append(Clause())
                 clauses[-1].hour = hour
             case Day() as day:
                 clauses[-1].days.append(day)
@@ -215,7 +226,7 @@ def _clauses(words: list[Word]) -> list[_Clause]:
     return clauses
 
 
-def _share(clauses: list[_Clause]) -> None:
+def _share(clauses: list[Clause]) -> None:
     dated = [clause for clause in clauses if clause.days]
     if len(dated) == 1:
         for clause in clauses:
@@ -230,7 +241,7 @@ def _share(clauses: list[_Clause]) -> None:
 
 
 def _read_clause(
-    clause: _Clause,
+    clause: Clause,
     desk: Desk,
     doubts: _Doubts,
 ) -> tuple[WallTime | None, datetime | None]:
@@ -250,7 +261,7 @@ def _read_clause(
     return local, at
 
 
-def _read_day(clause: _Clause, desk: Desk, doubts: _Doubts) -> date | None:
+def _read_day(clause: Clause, desk: Desk, doubts: _Doubts) -> date | None:
     if not clause.days:
         if len(set(clause.weekdays)) != 1:
             doubts.ask_left_out("The wording names no date: on which day does the embargo end?")
@@ -348,8 +359,8 @@ def _zone_of(
         if place.zone is None:
             doubts.ask(f"The wording says “{written}” but not of which place: which zone is it?")
         return place.zone
-    if name in _SHARED:
-        doubts.ask(f"“{written}” may be {_SHARED[name]}: which is meant?")
+    if name in SHARED:
+        doubts.ask(f"“{written}” may be {SHARED[name]}: which is meant?")
     candidates = ("Europe/Brussels",) if name == "CE(S)T" else ABBREVIATIONS.get(name)
     if candidates is None:
         doubts.ask(f"The offset “{written}” belongs to no zone that is known: which is meant?")

@@ -55,6 +55,7 @@ def _contact(contact: PressContact) -> Json:
         "phone": contact.phone,
         "phone_e164": contact.phone_e164,
         "email": contact.email,
+        "role": contact.role,
     }
 
 

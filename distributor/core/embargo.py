@@ -7,10 +7,11 @@ doubt is enough to hold and ask (design section 8; practice 56-58).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from distributor.core.agreement import Said, said_of, spellings
 from distributor.core.clause import (
     TIMED,
     Desk,
@@ -35,11 +36,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An embargo and where it stood: ``lines``, from 0, that say nothing else."""
+    """An embargo and where it stood: ``lines``, from 0, that say nothing else.
+
+    ``said`` is what the text says of it, whether or not that is enough for an embargo.
+    """
 
     embargo: Embargo
     lines: frozenset[int] = frozenset()
     disagrees: bool = False
+    said: tuple[Said, ...] = ()
 
 
 def read_embargo(text: str, *, received: date, zone: str) -> Embargo:
@@ -70,7 +75,29 @@ def find_embargo(lines: Sequence[str], *, received: date, zone: str) -> Found:
         readings.append(reading)
         taken.update(more if notice.whole else ())
     embargo, disagrees = _join(readings, immediate, mentions, desk)
-    return Found(embargo, frozenset(taken), disagrees)
+    said = _said(readings, immediate, mentions, desk)
+    if embargo.state is EmbargoState.UNCLEAR:
+        spelled = spellings(said, desk, at_once=bool(immediate))
+        embargo = replace(embargo, readings=spelled)
+    return Found(embargo, frozenset(taken), disagrees, said)
+
+
+def _said(
+    readings: list[Reading],
+    immediate: list[Notice],
+    mentions: list[Notice],
+    desk: Desk,
+) -> tuple[Said, ...]:
+    """All that was said, one for each statement."""
+    said = [said_of(reading, desk) for reading in readings]
+    # "For immediate release, 1 December" a week before: at once, or on that day.
+    said.extend(
+        replace(said_of(read_clauses(notice, notice.wording, desk), desk), free=True)
+        for notice in immediate
+    )
+    if mentions and not said:
+        said.append(Said(free=True))
+    return tuple(said)
 
 
 def _join(

@@ -65,7 +65,8 @@ class Embargo:
     """Instant before which recipients may not publish, with the evidence for reading it so.
 
     ``at`` is set exactly when ``state`` is ``embargoed``; ``text`` is the wording as typed;
-    each doubt is one sentence a person can answer.
+    each doubt is one sentence a person can answer. ``readings`` of an unclear one are spelled as
+    it would be stated, each as far as it was read (``2026-12-01 HH:MM Europe/London``).
     """
 
     state: EmbargoState = EmbargoState.NONE
@@ -73,6 +74,7 @@ class Embargo:
     local: WallTime | None = None
     text: str | None = None
     doubts: tuple[str, ...] = ()
+    readings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Keep ``at`` in UTC and bound to ``state``."""
@@ -94,13 +96,22 @@ class Dateline:
 
 @dataclass(frozen=True, slots=True)
 class PressContact:
-    """Somebody journalists may ring: the release's contact, not a recipient."""
+    """Somebody journalists may ring: the release's contact, not a recipient.
+
+    ``role`` is what else the text says of them: an office, a position, the hours.
+    """
 
     name: str | None = None
     organisation: str | None = None
     phone: str | None = None
     phone_e164: str | None = None
     email: str | None = None
+    role: str | None = None
+
+    @property
+    def belongs(self) -> str:
+        """Role and organisation, as they stand behind the name."""
+        return ", ".join(part for part in (self.role, self.organisation) if part)
 
 
 @dataclass(frozen=True, slots=True)

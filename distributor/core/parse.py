@@ -7,6 +7,7 @@ What cannot be placed with some certainty stays in the body or the notes, where 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from distributor.core.clause import Desk
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import date
 
+    from distributor.core.agreement import Said
     from distributor.core.embargo import Found
 
 _PLACEHOLDER = re.compile(
@@ -82,6 +84,12 @@ def read_release(text: str, *, received: date, zone: str) -> tuple[Draft, tuple[
     return draft, tuple(ordered)
 
 
+def said_in(text: str, *, received: date, zone: str) -> tuple[Said, ...]:
+    """What a release text says of its embargo, as far as it says it; see :func:`read_release`."""
+    lines, _ = clean_lines(text)
+    return find_embargo([line.text for line in lines], received=received, zone=zone).said
+
+
 class _Reader:
     """Reads the parts of one text into a draft, adding findings as it goes."""
 
@@ -98,7 +106,7 @@ class _Reader:
         label = main.label or next((line.text for line in labels if is_label(line.text)), None)
         contact_lines = [*main.contacts, *self._contact_lines(parts.sections)]
         notes, in_notes = self._notes(parts.sections)
-        contacts = self._contacts([*contact_lines, *in_notes])
+        contacts = self._contacts([*contact_lines, *in_notes], notes)
         self._tell_missing(main, parts, contacts)
         return Draft(
             headline=main.headline.text if main.headline else None,
@@ -144,14 +152,17 @@ class _Reader:
                 lines.extend(_spaced(section.blocks))
         return lines
 
-    def _contacts(self, lines: Sequence[Line]) -> tuple[PressContact, ...]:
-        read = read_contacts(lines)
+    def _contacts(self, lines: Sequence[Line], notes: Sequence[str]) -> tuple[PressContact, ...]:
+        read = read_contacts(lines, kept=notes)
         for name, number, line in read.more_numbers:
             message = (
                 f"{name or 'A contact'} has a further number, {number}: only the first is kept"
             )
             self._tell("further-number", message, line)
-        return tuple(dict.fromkeys(read.contacts))
+        for words, line in dict.fromkeys(read.left_out):
+            message = f"“{words}” stands with the press contacts and is left out of the mail"
+            self._tell("contact-left-out", message, line, info=False)
+        return _each_once(read.contacts)
 
     def _notes(self, sections: Iterable[Section]) -> tuple[tuple[str, ...], list[Line]]:
         """The notes without their numbers, and the lines of those that are contacts."""
@@ -195,6 +206,15 @@ class _Reader:
 
     def _flow(self, section: Section) -> list[Line]:
         return [line for block in section.blocks for line in paragraphs(block, self._width)]
+
+
+def _each_once(contacts: Iterable[PressContact]) -> tuple[PressContact, ...]:
+    """Contacts that stand in the text twice, once, with all that is said of them."""
+    roles: dict[PressContact, dict[str, None]] = {}
+    for contact in contacts:
+        known = roles.setdefault(replace(contact, role=None), {})
+        known.update(dict.fromkeys([contact.role] if contact.role else []))
+    return tuple(replace(contact, role=", ".join(said) or None) for contact, said in roles.items())
 
 
 def _spaced(run: Iterable[Block]) -> list[Line]:

@@ -62,6 +62,19 @@ _NAME_WORD = re.compile(r"(?:[^\W\d_]\.|[^\W\d_][^\W\d_'\u2019-]*(?:['\u2019-][^
 _PARTICLES = frozenset(
     {"de", "da", "del", "della", "di", "la", "le", "van", "von", "der", "den", "ter", "bin", "al"},
 )
+#: Words that only lead from one thing to the next, and labels.
+_EMPTY: Final = frozenset(
+    {
+        *("or", "and", "on", "at", "by", "via", "please", "call", "contact", "contacts", "email"),
+        *("the", "of", "from", "with", "to", "for", "in", "a", "an", "is", "are", "also", "can"),
+        *("tel", "telephone", "phone", "mobile", "mob", "ext", "fax", "web", "website", "twitter"),
+        *("more", "further", "information", "details", "visit", "e-mail", "mail", "name", "us"),
+        *("media", "press", "enquiries", "inquiries", "number", "cell", "t", "m", "e", "w", "p"),
+        *("notes", "editors", "ends", "our", "see", "follow", "be", "reached"),
+    },
+)
+#: Longer ones are a sentence, and none about a person.
+_ROLE_WORDS: Final = 8
 #: Words that stand in offices and organisations, never in the name of a person.
 _OFFICE = frozenset(
     {
@@ -110,10 +123,14 @@ _ORGANISATION = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ContactLines:
-    """The contacts read, and the numbers beyond the first of each: (name or "", number, line)."""
+    """The contacts read, and the numbers beyond the first of each: (name or "", number, line).
+
+    ``left_out`` are words that went into no contact, with their line.
+    """
 
     contacts: tuple[PressContact, ...]
     more_numbers: tuple[tuple[str, str, int], ...] = ()
+    left_out: tuple[tuple[str, int], ...] = ()
 
 
 def has_reach(text: str) -> bool:
@@ -134,28 +151,36 @@ def is_contact_head(text: str) -> bool:
     return asks and (text.endswith((":", "contact")) or has_reach(text))
 
 
-def read_contacts(lines: Iterable[Line]) -> ContactLines:
-    """The contacts in lines that are known to hold some; an empty line parts two of them."""
-    reader = _Reader()
+def read_contacts(lines: Iterable[Line], *, kept: Iterable[str] = ()) -> ContactLines:
+    """The contacts in lines that are known to hold some; an empty line parts two of them.
+
+    Words that stand in a text ``kept`` elsewhere are not said again.
+    """
+    reader = _Reader(" ".join(" ".join(kept).split()))
     for line in lines:
         reader.read(line)
     reader.close()
-    return ContactLines(tuple(reader.found), tuple(reader.more))
+    return ContactLines(tuple(reader.found), tuple(reader.more), tuple(reader.left_out))
 
 
 class _Reader:
     """Collects names, numbers and addresses as they come; a new name begins a new contact."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: str) -> None:
         self.found: list[PressContact] = []
         self.more: list[tuple[str, str, int]] = []
+        self.left_out: list[tuple[str, int]] = []
+        self._kept = kept
+        self._line = 0
         self._now = PressContact()
         # A name was read on this line, and no way to reach anybody since.
         self._is_named = False
 
     def read(self, line: Line) -> None:
         """One line, whose parts are taken in the order in which they stand."""
-        text = line.text[:_LIMIT]
+        text, self._line = line.text[:_LIMIT], line.number
+        if line.text[_LIMIT:].strip():
+            self.left_out.append((line.text[_LIMIT:].strip(), line.number))
         if not text:
             if self._now.phone or self._now.email:
                 self.close()
@@ -170,6 +195,8 @@ class _Reader:
                 self._phone(part, line.number)
             elif kind == "email":
                 self._email(part)
+            elif kind == "other":
+                self.left_out.append((part, line.number))
             else:
                 self._words(part)
 
@@ -178,6 +205,8 @@ class _Reader:
         now = self._now
         if now.name or now.phone or now.email:
             self.found.append(now)
+        elif now.role or now.organisation:
+            self.left_out.append((now.belongs, self._line))
         self._now = PressContact()
 
     def _phone(self, number: str, line: int) -> None:
@@ -204,13 +233,30 @@ class _Reader:
             self._is_named = True
             words = employer
         elif employer:
+            self._beside(name)
             words = employer
-        if words and (employer or is_organisation(words)):
-            if self._now.organisation is None:
-                self._now = replace(self._now, organisation=words)
-            elif self._now.phone or self._now.email:
-                self.close()
-                self._now = PressContact(organisation=words)
+        if not words:
+            return
+        if not employer and not is_organisation(words):
+            self._beside(words)
+        elif self._now.organisation is None:
+            self._now = replace(self._now, organisation=words)
+        elif self._now.phone or self._now.email:
+            self.close()
+            self._now = PressContact(organisation=words)
+        elif words != self._now.organisation:
+            self._beside(words)
+
+    def _beside(self, words: str) -> None:
+        """Keep what is neither name nor organisation with the contact that it stands by."""
+        said = {word.strip(".").casefold() for word in words.split()}
+        if said <= _EMPTY or words in self._kept:
+            return
+        if len(words.split()) > _ROLE_WORDS:
+            self.left_out.append((words, self._line))
+            return
+        role = f"{self._now.role}, {words}" if self._now.role else words
+        self._now = replace(self._now, role=role)
 
 
 def is_name(text: str) -> bool:
@@ -248,24 +294,34 @@ def _without_lead(text: str) -> str:
 
 
 def _parts(text: str) -> Iterator[tuple[str, str]]:
-    """Numbers, addresses and the words between them, in order."""
+    """Numbers, addresses and the words between them, in order; "other" is no way to ring."""
+    for web in _WEB.finditer(_EMAIL.sub("|", text)):
+        yield "other", web[0].rstrip(".,;)")
     spans = [(match.start(), match.end(), "email") for match in _EMAIL.finditer(text)]
     others = _EMAIL.sub(lambda match: "|" * len(match[0]), text)
     spans.extend((start, end, "phone") for start, end in _numbers(others))
     at = 0
     for start, end, kind in sorted(spans):
         yield from (("words", words) for words in _chunks(text[at:start]))
-        if not _FAX.search(text[at:start]):
-            yield kind, text[start:end].rstrip(".-")
+        is_fax = _FAX.search(text[at:start])
+        number = text[start:end].rstrip(".-")
+        yield ("other", f"fax {number}") if is_fax else (kind, number)
         at = end
     yield from (("words", words) for words in _chunks(text[at:]))
 
 
 def _numbers(text: str) -> Iterator[tuple[int, int]]:
     for match in _NUMBER.finditer(text):
-        digits = sum(character.isdigit() for character in match[0])
-        if _LEAST_DIGITS <= digits <= _MOST_DIGITS and not _DATE.fullmatch(match[0]):
-            yield match.span()
+        start, end = match.span()
+        closed = match[0].find(")")
+        if closed >= 0 and "(" not in match[0][:closed]:
+            # "(weekdays 9 to 5) 020 7946 0123": what closes a bracket is no part of the number.
+            start += closed + 1
+            start += len(text[start:end]) - len(text[start:end].lstrip())
+        number = text[start:end]
+        digits = sum(character.isdigit() for character in number)
+        if _LEAST_DIGITS <= digits <= _MOST_DIGITS and not _DATE.fullmatch(number):
+            yield start, end
 
 
 def _chunks(text: str) -> Iterator[str]:

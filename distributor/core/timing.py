@@ -85,6 +85,16 @@ _WHEN = re.compile(
 )
 
 
+_MONTH_NAMES = "|".join(f"{name}|{name[:3]}" for name in MONTHS) + "|Sept"
+_SPELLED_DAY = re.compile(
+    rf"(?:(?P<weekday>{'|'.join(WEEKDAYS)}),? )?"
+    rf"(?P<d>[0-9]{{1,2}})(?:st|nd|rd|th)? (?P<m>{_MONTH_NAMES})\.?,? (?P<y>[0-9]{{4}})(?![0-9])",
+    re.IGNORECASE,
+)
+_TIME_BEFORE = re.compile(r"(?P<time>[0-9]{2}:[0-9]{2}(?::[0-9]{2})?),? (?:on )?")
+_JOINT = re.compile(r"^,? ?(?:at )?")
+
+
 def find_zone(name: str) -> ZoneInfo:
     """The zone of an IANA ``name``.
 
@@ -174,13 +184,15 @@ def parse_when(text: str, *, zone: str | None) -> tuple[WallTime, datetime]:
 
     An offset before the zone (``2026-10-25T01:30+01:00 Europe/London``) chooses between the two
     readings of an hour that comes twice, and must be one of that zone's. ``Z`` without a zone is
-    UTC. ``zone`` is taken when the text names none.
+    UTC. ``zone`` is taken when the text names none. The day may have its month by name, as in
+    ``1 December 2026 06:00 Europe/London`` or ``06:00 on Tuesday 1 December 2026, Europe/London``;
+    never all in figures, and nothing is reckoned from today.
 
     Raises:
         EmbargoUnclear: Anything else; the message says what is wrong and how to write it.
 
     """
-    match = _WHEN.fullmatch(" ".join(text.split())) if len(text) <= _WHEN_LIMIT else None
+    match = _WHEN.fullmatch(_in_figures(text)) if len(text) <= _WHEN_LIMIT else None
     if match is None:
         raise EmbargoUnclear(f"{_quoted(text)} is not an exact time: write it like {_EXAMPLE}")
     if match["time"] is None:
@@ -303,6 +315,37 @@ def _standing(facts: GateFacts) -> Shut | None:
 def _require_utc(at: datetime) -> None:
     if at.tzinfo is not UTC:
         raise ValueError("instants are compared in UTC only")
+
+
+def _in_figures(text: str) -> str:
+    """``text`` with a day whose month is a name written as ``2026-12-01``; else as it is.
+
+    Raises:
+        EmbargoUnclear: The day is not that weekday.
+
+    """
+    words = " ".join(text.split())
+    day = _SPELLED_DAY.search(words)
+    before = words[: day.start()] if day else ""
+    first = _TIME_BEFORE.fullmatch(before)
+    if day is None or (before and first is None):
+        return words
+    rest = _JOINT.sub("", words[day.end() :], count=1)
+    month = next(at for at, name in enumerate(MONTHS, 1) if name[:3] == day["m"][:3].title())
+    figures = f"{day['y']}-{month:02}-{int(day['d']):02}"
+    _require_weekday(day["weekday"], figures, text)
+    return " ".join(part for part in (figures, first and first["time"], rest) if part)
+
+
+def _require_weekday(weekday: str | None, figures: str, text: str) -> None:
+    try:
+        day = datetime.fromisoformat(figures)
+    except ValueError:
+        return  # told as a day that the calendar does not have
+    if weekday and weekday.title() != WEEKDAYS[day.weekday()]:
+        raise EmbargoUnclear(
+            f"{_quoted(text)}: {_day(day)} is a {WEEKDAYS[day.weekday()]}: correct day or weekday",
+        )
 
 
 def _choose(wall: datetime, zone: str, offset: timedelta | None) -> tuple[WallTime, datetime]:

@@ -40,20 +40,29 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A date as written. ``year`` None: not written. ``doubt``: why it may be another date."""
+    """A date as written. ``year`` None: not written. ``doubt``: why it may be another date.
+
+    ``turned``: day and month may stand the other way round.
+    """
 
     month: int
     day: int
     year: int | None = None
     doubt: str | None = None
+    turned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Hour:
-    """A time of day as written. ``clock`` None: not readable as one; ``doubt`` says why."""
+    """A time of day as written. ``clock`` None: not readable as one; ``doubt`` says why.
+
+    ``other`` is the second time of day it may be. ``midnight``: the start or the end of its day.
+    """
 
     clock: time | None
     doubt: str | None = None
+    other: time | None = None
+    midnight: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +218,7 @@ def _numeric(match: re.Match[str], _words: list[Word]) -> list[Word]:
         )
     elif len(match["y"]) < 4:  # noqa: PLR2004 - the digits of a year
         doubt = f"“{match[0]}” has a year of two digits: is it {day} {MONTHS[month - 1]} {year}?"
-    return _word(Kind.DATE, match, Day(month, day, year, doubt))
+    return _word(Kind.DATE, match, Day(month, day, year, doubt, orders[0] != orders[-1]))
 
 
 def _year(written: int) -> int:
@@ -229,23 +238,31 @@ def _full_day(match: re.Match[str], _words: list[Word]) -> list[Word]:
         # same on both and are taken for the morning.
         late = f"{int(match['h']) + 12}:{match['m']}"
         doubt = f"“{match[0].strip()}” does not say morning or evening: is it {late}?"
-        hour = Hour(hour.clock, doubt)
+        hour = Hour(hour.clock, doubt, _turned(hour.clock))
     elif bare and match["h"] == "12":
-        hour = Hour(hour.clock, _twelve(match[0].strip()))
+        hour = Hour(hour.clock, _twelve(match[0].strip()), _turned(hour.clock))
     return _word(Kind.TIME, match, hour)
 
 
 def _hour(hour: int, minute: int, half: str | None) -> Hour:
     shown = f"{hour}:{minute:02}"
     if hour == 24 and not minute and not half:  # noqa: PLR2004 - the hour after the last
-        return Hour(None, "“24:00” may be either end of the day: give the time as 23:59 or 00:01.")
+        doubt = "“24:00” may be either end of the day: give the time as 23:59 or 00:01."
+        return Hour(None, doubt, midnight=True)
     first, last = (1, 12) if half else (0, 23)
     if not first <= hour <= last or minute > 59:  # noqa: PLR2004 - the last minute of an hour
         return Hour(None, f"“{shown}” is not a time of day: what time is meant?")
     if not half:
         return Hour(time(hour, minute))
     clock = time(hour % 12 + (12 if half == "p" else 0), minute)
-    return Hour(clock, _twelve(f"{shown} {half}.m.") if hour == last else None)
+    if hour == last:
+        return Hour(clock, _twelve(f"{shown} {half}.m."), _turned(clock))
+    return Hour(clock)
+
+
+def _turned(clock: time | None) -> time | None:
+    """The same hands in the other half of the day."""
+    return clock and clock.replace(hour=(clock.hour + 12) % 24)
 
 
 def _twelve(shown: str) -> str:
@@ -255,7 +272,7 @@ def _twelve(shown: str) -> str:
 def _named_hour(match: re.Match[str], _words: list[Word]) -> list[Word]:
     if match["name"].lower() == "midnight":
         doubt = "“midnight” may be the start or the end of the day: which is meant?"
-        return _word(Kind.TIME, match, Hour(time(0), doubt))
+        return _word(Kind.TIME, match, Hour(time(0), doubt, midnight=True))
     return _word(Kind.TIME, match, Hour(time(12)))
 
 

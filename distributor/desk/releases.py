@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from distributor.core.address import hidden_fault
+from distributor.core.agreement import UNREAD, contradicts
 from distributor.core.approval import seal_of
 from distributor.core.header import constant_headers
 from distributor.core.model import Embargo, EmbargoState, Finding, Version, reference
-from distributor.core.parse import read_release
+from distributor.core.parse import read_release, said_in
 from distributor.core.size import SizeLimit
 from distributor.core.states import VersionState
-from distributor.core.timing import describe, exact, parse_when
+from distributor.core.timing import describe, exact, find_zone, parse_when
 from distributor.desk.enclosing import attached, detached, keep, require_deliverable
 from distributor.desk.waves import way_back
 from distributor.errors import EmbargoUnclear, MessageError, Refused
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from distributor.core.agreement import Said
     from distributor.core.enclosures import OctetsOf
     from distributor.core.message import CompiledMessage
     from distributor.core.model import Draft, Sender
@@ -45,12 +47,16 @@ _ENCODED_WORD: Final = re.compile(r"=\?[^\s?]+\?[bq]\?", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A text as it was read: taken apart, with what was noticed, and as it came."""
+    """A text as it was read: taken apart, with what was noticed, and as it came.
+
+    ``said`` is what it says of its embargo, be it enough for one or not.
+    """
 
     draft: Draft
     findings: tuple[Finding, ...]
     source: str
     files: tuple[Brought, ...] = ()
+    said: tuple[Said, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +88,8 @@ def read_text(path: Path, *, received: date, zone: str, language: str) -> Readin
     text, noticed = decode(read_file(path), name=path.name)
     draft, findings = read_release(text, received=received, zone=zone)
     draft = replace(with_e164(draft, zone), language=language)
-    return Reading(draft, (*noticed, *findings), text)
+    said = said_in(text, received=received, zone=zone)
+    return Reading(draft, (*noticed, *findings), text, said=said)
 
 
 def stated_embargo(text: str, *, now: datetime) -> Embargo:
@@ -148,7 +155,7 @@ class Releases:
         """
         draft = reading.draft
         if embargo is not None:
-            draft = replace(draft, embargo=agreed(draft.embargo, embargo, now))
+            draft = replace(draft, embargo=agreed(reading, embargo, now))
         if language is not None:
             draft = replace(draft, language=language)
         require_text(draft)
@@ -319,20 +326,53 @@ def _changed(version: Version, changes: Changes, now: datetime) -> Version:
     return draft_version(version.release_id, draft, version.source, sender, now)
 
 
-def agreed(read: Embargo, stated: str, now: datetime) -> Embargo:
-    """The stated embargo, unless the text says another with certainty."""
-    embargo = stated_embargo(stated, now=now)
+def agreed(reading: Reading, stated: str, now: datetime) -> Embargo:
+    """The stated embargo, unless the text says another, be it only in part.
+
+    Raises:
+        EmbargoUnclear: The time stated is not exact, or the text says another one.
+        Refused: It lies in the past.
+
+    """
+    embargo, read = stated_embargo(stated, now=now), reading.draft.embargo
     certain = read.state in {EmbargoState.EMBARGOED, EmbargoState.IMMEDIATE}
-    if certain and (read.state, read.at) != (embargo.state, embargo.at):
+    differs = certain and (read.state, read.at) != (embargo.state, embargo.at)
+    unlike = read.state is EmbargoState.UNCLEAR and contradicts(reading.said, embargo)
+    if differs or unlike:
         msg = f"The text says {embargo_words(read)}, the order says “{stated}”: they disagree."
-        raise EmbargoUnclear(msg, choices=_spellings(read))
+        spelled = tuple(f'--embargo "{each}"' for each in _spellings(read))
+        raise EmbargoUnclear(msg, choices=(*spelled, "or take it out of the text"))
     return embargo
 
 
+def overruled(version: Version, *, zone: str) -> str | None:
+    """What the text says of its embargo, where the one that stands is another; None if it is not.
+
+    A person may move an embargo by an edit; a slip of the hand must not pass unseen.
+    """
+    received = version.created_at.astimezone(find_zone(zone)).date()
+    said = said_in(version.source, received=received, zone=zone)
+    if version.draft.embargo.state is EmbargoState.UNCLEAR:
+        return None
+    if not contradicts(said, version.draft.embargo):
+        return None
+    read, _ = read_release(version.source, received=received, zone=zone)
+    return embargo_words(read.embargo)
+
+
 def _spellings(read: Embargo) -> tuple[str, ...]:
+    """How the embargo of a text is stated, as far as it was read."""
+    if read.state is EmbargoState.UNCLEAR:
+        return read.readings or (UNREAD,)
     if read.at is None or read.local is None:
-        return ("--embargo immediate, or correct the text",)
-    return (f'--embargo "{exact(read.at, read.local.zone)}", or correct the text',)
+        return ("immediate",)
+    return (exact(read.at, read.local.zone),)
+
+
+def orders_that_state(version: Version) -> tuple[str, ...]:
+    """The orders that settle an unclear embargo, ready to copy, one for each reading of it."""
+    order = f"distributor release edit {version.ref} --embargo"
+    return tuple(f'{order} "{each}"' for each in _spellings(version.draft.embargo))
 
 
 def require_text(draft: Draft) -> None:
@@ -391,10 +431,7 @@ def _require_approvable(version: Version, now: datetime) -> None:
     if embargo.state is EmbargoState.UNCLEAR:
         doubts = " ".join(embargo.doubts)
         msg = f"The embargo of {version.ref} is unclear: {embargo_words(embargo)}. {doubts}"
-        remedy = (
-            f'distributor release edit {version.ref} --embargo "2026-12-01 00:01 Europe/London"'
-        )
-        raise Refused(msg.strip(), remedy=remedy)
+        raise Refused(msg.strip(), remedy="\n".join(orders_that_state(version)))
     lifted = embargo.at is not None and embargo.at <= now
     # A sequel is about what has gone out: that its embargo has lifted is what it says.
     if lifted and version.sequel is None and embargo.at is not None and embargo.local is not None:

@@ -405,7 +405,7 @@ def _embargo(base: Version, text: Text, now: datetime) -> Embargo:
     # A wording that a person had to state once is unclear again when the text comes again.
     same = same or (read.state is EmbargoState.UNCLEAR and read.text == before.text)
     if text.embargo is not None:
-        chosen = agreed(read, text.embargo, now)
+        chosen = agreed(text.reading, text.embargo, now)
     elif new_facts:
         chosen = read
     elif same or read.state is EmbargoState.NONE:

@@ -23,7 +23,7 @@ from distributor.core.outcome import judge
 from distributor.core.timing import describe
 from distributor.core.trial import mark_of, shut
 from distributor.core.wording import direction
-from distributor.desk.releases import base_of, embargo_words
+from distributor.desk.releases import base_of, embargo_words, orders_that_state
 from distributor.errors import ConfigError, InputError, Refused, RelayError
 from distributor.intake.addresses import stated_address
 from distributor.mail.compiling import compile_message, letter_of, release_line_of
@@ -296,8 +296,7 @@ def _confirmed(version: Version, wanted: Wanted, now: datetime) -> bool:
     embargo, ref = version.draft.embargo, version.ref
     if embargo.state is EmbargoState.UNCLEAR:
         msg = f"The embargo of {ref} is unclear: {embargo_words(embargo)}."
-        example = "2026-12-01 00:01 Europe/London"
-        raise Refused(msg, remedy=f'distributor release edit {ref} --embargo "{example}"')
+        raise Refused(msg, remedy="\n".join(orders_that_state(version)))
     if wanted.again is not None and wanted.again.strip().upper() != ref:
         msg = f"“{visible(wanted.again)}” is not the name of the release, which is {ref}."
         raise Refused(msg, remedy=f"Nothing was sent. To confirm: --again {ref}")

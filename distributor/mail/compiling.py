@@ -266,7 +266,7 @@ def _check_content(content: ReleaseContent) -> None:
     for picture in (each.picture for each in draft.attachments if each.picture):
         check_text(picture.alt + picture.caption + picture.credit, "text of a picture")
     for contact in draft.contacts:
-        for part in (contact.name, contact.organisation, contact.phone, contact.email):
+        for part in (contact.name, contact.belongs, contact.phone, contact.email):
             check_text(part or "", "contact")
 
 
@@ -341,7 +341,7 @@ def _contacts(draft: Draft) -> list[dict[str, str]]:
     return [
         {
             "name": contact.name or "",
-            "organisation": contact.organisation or "",
+            "organisation": contact.belongs,
             "phone": contact.phone or contact.phone_e164 or "",
             "tel": telephone(contact),
             "email": contact.email or "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from datetime import date
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from sqlalchemy import Select, func, insert, select, update
 
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy import Connection, Row
+
+#: Where the text of a version keeps the readings of an unclear embargo, which have no column.
+_READINGS: Final = "embargo_readings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +208,8 @@ def _columns(version: Version) -> dict[str, Any]:
     draft, sender, embargo = version.draft, version.sender, version.draft.embargo
     text = asdict(replace(draft, embargo=Embargo()))
     del text["embargo"]
+    if embargo.readings:
+        text[_READINGS] = list(embargo.readings)
     if draft.dateline is not None and draft.dateline.date is not None:
         text["dateline"]["date"] = draft.dateline.date.isoformat()
     local = embargo.local if embargo.at is not None else None
@@ -266,6 +271,7 @@ def _embargo(row: Row[Any]) -> Embargo:
         local,
         row.embargo_text,
         tuple(row.embargo_doubts),
+        tuple(row.text.get(_READINGS, ())),
     )
 
 
@@ -275,7 +281,7 @@ def _draft(text: Mapping[str, Any], embargo: Embargo) -> Draft:
         day = dateline["date"]
         dateline = Dateline(dateline["place"], date.fromisoformat(day) if day else None)
     fields: dict[str, Any] = {
-        **text,
+        **{field: value for field, value in text.items() if field != _READINGS},
         "dateline": dateline,
         "embargo": embargo,
         "quotes": tuple(text["quotes"]),

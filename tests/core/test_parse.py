@@ -84,6 +84,7 @@ def test_charity_form_with_embargo_notes_and_about() -> None:
         name="Sam Okafor",
         phone="020 7946 0102",
         email="press@hearthandhand.example",
+        role="Senior Press Officer",
     )
     assert draft.contacts == (sam,)
     assert [item.organisation for item in draft.boilerplate] == ["Hearth & Hand"]
@@ -127,7 +128,8 @@ def test_commission_form_with_the_dateline_above_the_headline() -> None:
         ("Marco BELLINI", "+32 2 555 01 24"),
     ]
     assert draft.end_marker is None
-    assert codes(findings) == ["no-end-marker"]
+    assert codes(findings) == ["no-end-marker", "contact-left-out"]
+    assert "“IP/26/1234”" in findings[1].message
 
 
 def test_university_form_with_a_masthead_and_an_embargo_in_two_zones() -> None:
@@ -143,6 +145,7 @@ def test_university_form_with_a_masthead_and_an_embargo_in_two_zones() -> None:
             organisation="University of Northmoor",
             phone="+44 (0)1632 960 001",
             email="jo.marsh@northmoor.example",
+            role="Communications Officer",
         ),
     )
     assert codes(findings) == ["masthead"]
@@ -372,6 +375,61 @@ def test_contact_in_the_middle_of_the_text_does_not_end_it() -> None:
     )
     assert draft.contacts == (PressContact(name="Jane Smith", phone="020 7946 0001"),)
     assert draft.body.endswith("after the contact line.")
+
+
+@pytest.mark.parametrize(
+    ("line", "role", "phone"),
+    [
+        ("Sam Carter, press office, 020 7946 0123", "press office", "020 7946 0123"),
+        ("Sam Carter, Head of Press, 020 7946 0123", "Head of Press", "020 7946 0123"),
+        ("Sam Carter (weekdays 9 to 5) 020 7946 0123", "weekdays 9 to 5", "020 7946 0123"),
+        ("Sam Carter 020 7946 0123 (weekdays 9 to 5)", "weekdays 9 to 5", "020 7946 0123"),
+        (
+            "Sam Carter, Head of Press, press office, (0)20 7946 0123",
+            "Head of Press, press office",
+            "(0)20 7946 0123",
+        ),
+        ("Sam Carter on 020 7946 0123 or", None, "020 7946 0123"),
+    ],
+)
+def test_what_a_contact_line_says_besides_stays_with_the_contact(
+    line: str, role: str | None, phone: str
+) -> None:
+    draft, findings = read(f"A head\n\nThe text of it.\n\nENDS\n\nMedia contact: {line}")
+    assert draft.contacts == (PressContact(name="Sam Carter", phone=phone, role=role),)
+    assert findings == ()
+    assert as_json(draft, findings)["contacts"] == [
+        {
+            "name": "Sam Carter",
+            "organisation": None,
+            "phone": phone,
+            "phone_e164": None,
+            "email": None,
+            "role": role,
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("extra", "left"),
+    [
+        ("Fax: 020 7946 0124", "fax 020 7946 0124"),
+        ("www.acme.example", "www.acme.example"),
+        ("@acme", "@acme"),
+        (f"{'x' * 300} {'y' * 300}tail", "tail"),
+        ("We answer, as we do on all the other days of the year", "as we do on all the other"),
+    ],
+)
+def test_what_cannot_stand_with_a_contact_is_told_with_its_line(extra: str, left: str) -> None:
+    text = f"A head\n\nThe text of it.\n\nENDS\n\nMedia contact:\nSam Carter 020 7946 0123\n{extra}"
+    draft, findings = read(text)
+    [contact] = draft.contacts
+    told = [finding for finding in findings if finding.code == "contact-left-out"]
+    kept = " ".join((contact.role or "", *draft.notes))
+    assert left in kept or (
+        any(left in finding.message for finding in told)
+        and {(finding.severity, finding.line) for finding in told} == {("warning", 9)}
+    )
 
 
 def test_sentence_among_the_contacts_goes_to_the_notes() -> None:

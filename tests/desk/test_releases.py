@@ -8,14 +8,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.exc import DBAPIError
 
 from distributor.core.approval import seal_of
 from distributor.core.letter import Letter
 from distributor.core.model import EmbargoState, Recipient, Sender
 from distributor.core.states import VersionState
-from distributor.desk.releases import Changes, Releases, read_text, stated_embargo
+from distributor.desk.releases import (
+    Changes,
+    Releases,
+    orders_that_state,
+    overruled,
+    read_text,
+    stated_embargo,
+)
 from distributor.errors import (
     DistributorError,
     EmbargoUnclear,
@@ -242,6 +249,84 @@ def test_an_order_that_contradicts_the_text_is_refused(room: Room, text: str, st
         room.bring(text, stated)
     assert "--embargo" in (refused.value.remedy or "")
     assert room.stored() == 0
+
+
+NO_ZONE = TEXT.replace("00:01 GMT on Tuesday 1 December", "06:00 ON 27 NOVEMBER")
+
+
+@sqlite
+@pytest.mark.parametrize(
+    "stated", ["2026-12-01 09:00 Europe/London", "2026-11-27 07:00 Europe/London", "immediate"]
+)
+def test_an_order_that_contradicts_what_an_unclear_text_does_say_is_refused_with_both(
+    room: Room, stated: str
+) -> None:
+    with pytest.raises(EmbargoUnclear, match="disagree") as refused:
+        room.bring(NO_ZONE, stated)
+    assert "“EMBARGOED until 06:00 ON 27 NOVEMBER 2026”" in str(refused.value)
+    assert f"“{stated}”" in str(refused.value)
+    assert '--embargo "2026-11-27 06:00 Europe/London"' in (refused.value.remedy or "")
+    assert "take it out of the text" in (refused.value.remedy or "")
+    assert room.stored() == 0
+
+
+@sqlite
+def test_an_order_that_says_what_an_unclear_text_says_settles_it(room: Room) -> None:
+    version = room.bring(NO_ZONE, "2026-11-27 06:00 Europe/London")
+    assert version.draft.embargo.at == datetime(2026, 11, 27, 6, 0, tzinfo=UTC)
+
+
+def test_the_orders_that_state_an_unclear_embargo_are_what_was_read_and_are_kept(
+    room: Room,
+) -> None:
+    order = "distributor release edit R-1 --embargo"
+    version = room.bring(NO_ZONE.replace("27 NOVEMBER 2026", "03/04/2027"))
+    lines = [
+        f'{order} "2027-04-03 06:00 Europe/London"',
+        f'{order} "2027-03-04 06:00 Europe/London"',
+    ]
+    assert list(orders_that_state(version)) == lines
+    stored = room.review.release("R-1").version
+    assert stored.draft.embargo.readings == version.draft.embargo.readings
+    with pytest.raises(Refused, match="unclear") as refused:
+        room.approve("R-1")
+    assert (refused.value.remedy or "").splitlines() == lines
+    edited = room.edit("R-1", embargo="2027-04-03 06:00 Europe/London")
+    assert edited.draft.embargo.readings == ()
+
+
+@sqlite
+def test_where_nothing_was_read_the_order_has_no_date_to_be_taken_over(room: Room) -> None:
+    version = room.bring(f"EMBARGOED\n\n{UNDATED}")
+    [order] = orders_that_state(version)
+    assert order.endswith('--embargo "YYYY-MM-DD HH:MM Europe/London"')
+    with pytest.raises(EmbargoUnclear, match="not an exact time"):
+        room.edit("R-1", embargo="YYYY-MM-DD HH:MM Europe/London")
+
+
+def test_a_contacts_office_is_in_the_mail_and_a_version_stored_without_it_is_read(
+    room: Room,
+) -> None:
+    text = TEXT.replace("Ines Falk,", "Ines Falk, press office,")
+    version = room.bring(text, "2026-12-01 00:01 Europe/London")
+    assert "Ines Falk, press office" in room.review.preview("R-1", None, now=NOW).text
+    with room.database.read() as tx:
+        stored = tx.execute(select(versions.c.text)).scalar_one()
+    for contact in stored["contacts"]:
+        del contact["role"]
+    room.database.write(lambda tx: tx.execute(update(versions).values(text=stored))).result()
+    [contact] = room.review.release("R-1").version.draft.contacts
+    assert contact == replace(version.draft.contacts[0], role=None)
+
+
+@sqlite
+def test_an_edit_may_move_an_embargo_and_what_it_overrules_is_known(room: Room) -> None:
+    room.bring(NO_ZONE)
+    same = room.edit("R-1", embargo="2026-11-27 06:00 Europe/London")
+    assert overruled(same, zone="Europe/London") is None
+    moved = room.edit("R-1", embargo="2026-12-01 09:00 Europe/London")
+    wording = overruled(moved, zone="Europe/London")
+    assert wording == "“EMBARGOED until 06:00 ON 27 NOVEMBER 2026”"
 
 
 @sqlite

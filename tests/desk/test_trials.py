@@ -270,8 +270,13 @@ def test_i2_the_databases_clock_counts_when_it_is_the_earlier_one(
 @sqlite
 def test_an_unclear_embargo_is_cleared_up_before_anything_is_tried(room: Room) -> None:
     ref = room.bring(None, f"EMBARGOED until Tuesday\n\n{TEXT}", approve=False)
-    with Sink() as sink, pytest.raises(Refused, match=f"The embargo of {ref} is unclear"):
+    with (
+        Sink() as sink,
+        pytest.raises(Refused, match=f"The embargo of {ref} is unclear") as refused,
+    ):
         room.send(a_relay(sink.port), ref=ref, confirm_embargoed=True, again=ref)
+    order = f"distributor release edit {ref} --embargo"
+    assert refused.value.remedy == f'{order} "2026-11-24 HH:MM Europe/London"'
     assert room.noted() == 0
 
 

@@ -195,9 +195,28 @@ def test_an_unclear_embargo_is_said_with_the_order_that_settles_it(desk: Command
     desk.file("two.txt", first + UNDATED.replace("ENDS", second))
     said = desk.says("release", "import", "two.txt")
     assert "UNCLEAR" in said
-    assert 'State the embargo: distributor release edit R-1 --embargo "' in said
-    assert "release edit R-1 --embargo" in desk.says("release", "show", "R-1")
-    assert "unclear" in desk.refuses("release", "approve", "R-1")
+    assert "State the embargo by one of these:" in said
+    lines = (
+        '  distributor release edit R-1 --embargo "2199-01-01 00:01 Europe/London"\n'
+        '  distributor release edit R-1 --embargo "2199-01-02 09:00 Europe/London"\n'
+    )
+    assert lines in said
+    assert lines in desk.says("release", "show", "R-1")
+    refused = desk.refuses("release", "approve", "R-1")
+    assert "unclear" in refused
+    assert lines in refused
+
+
+def test_an_edit_that_moves_the_embargo_from_what_the_text_says_is_warned_of(
+    desk: CommandLine,
+) -> None:
+    desk.file("bare.txt", "EMBARGOED until 06:00 on 27 November 2098\n\n" + UNDATED)
+    wrong = "2098-12-01 09:00 Europe/London"
+    desk.refuses("release", "import", "bare.txt", "--embargo", wrong)
+    desk.says("release", "import", "bare.txt")
+    done = desk.run("release", "edit", "R-1", "--embargo", wrong)
+    assert "the order holds" in done.err
+    assert "06:00 on 27 November 2098" in done.err
 
 
 def test_the_desks_language_stands_where_a_text_states_none(desk: CommandLine) -> None:
