@@ -16,6 +16,7 @@ from distributor.core.forecast import Forecast, forecast
 from distributor.core.letter import domain_of
 from distributor.core.message import CompiledMessage
 from distributor.core.model import Finding, Recipient, reference
+from distributor.core.sequel import REPLACING
 from distributor.core.states import DeliveryState, VersionState, WaveState
 from distributor.errors import NotFound
 from distributor.mail.compiling import (
@@ -33,6 +34,7 @@ from distributor.store import (
     contacts,
     deliverylog,
     lists,
+    missing,
     relays,
     releases,
     trials,
@@ -43,7 +45,7 @@ from distributor.store.deliverylog import Attempt, Copy, Filter, Line, Member
 from distributor.store.trials import Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -52,7 +54,7 @@ if TYPE_CHECKING:
     from distributor.core.enclosures import OctetsOf
     from distributor.core.limits import Limits
     from distributor.core.message import ReleaseContent
-    from distributor.core.model import Attachment, Version, Wave
+    from distributor.core.model import Attachment, Version, Wave, WaveKind
     from distributor.mail.stationery import Stationery
     from distributor.store.audit import Entry
     from distributor.store.database import Database
@@ -62,6 +64,7 @@ __all__ = [
     "Filter",
     "Line",
     "Member",
+    "Missing",
     "Preview",
     "ReleaseView",
     "Review",
@@ -129,6 +132,29 @@ class ReleaseView:
             if not (over and self.version.state is VersionState.DRAFT):
                 return newest.state.value
         return self.version.state.value
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Who has not got what was asked about: what the ``waves``, all sealed, were to bring.
+
+    ``lines`` name each person once; ``arrived`` counts the addresses that have got some mail of
+    these waves, ``left_out`` those that were excluded on purpose.
+    """
+
+    release: ReleaseView
+    waves: tuple[WaveView, ...]
+    lines: tuple[Line, ...] = ()
+    arrived: int = 0
+    left_out: int = 0
+
+    @property
+    def untried(self) -> bool:
+        """Whether no mail of these waves was tried yet, and all wait."""
+        return all(
+            view.wave.first_mail_at is None and set(view.counts) <= {DeliveryState.QUEUED}
+            for view in self.waves
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +359,30 @@ class Review:
             release_id = releases.find_release(tx, ref)
             yield from deliverylog.lines(tx, release_id, wanted)
 
+    def missing(
+        self, ref: str, *, outlet: str | None = None, kinds: Collection[WaveKind] = ()
+    ) -> Missing:
+        """Who has not got a release; once it was corrected or withdrawn, what it then was.
+
+        Who missed an earlier text has missed nothing that still holds; ``kinds`` of wave ask about
+        the waves of these kinds all the same.
+
+        Raises:
+            NotFound: There is no such release.
+
+        """
+        release = self.release(ref)
+        asked = _asked_about(release, kinds)
+        keys = [view.wave.id for view in asked]
+        with self._database.read() as tx:
+            return Missing(
+                release,
+                asked,
+                tuple(missing.missing(tx, keys, outlet)),
+                missing.count_arrived(tx, keys, outlet),
+                missing.count_left_out(tx, keys),
+            )
+
     def attempts(self, ref: str, address: str) -> list[tuple[Line, list[Attempt]]]:
         """Every delivery of a release to one address, with its attempts.
 
@@ -361,6 +411,23 @@ class Review:
         newest = view.waves[-1]
         with self._database.read() as tx:
             return newest, deliverylog.audience(tx, newest.wave.id)
+
+
+def _asked_about(release: ReleaseView, kinds: Collection[WaveKind]) -> tuple[WaveView, ...]:
+    """The sealed waves of these kinds; of none, those since the newest correction or withdrawal."""
+    if kinds:
+        found = [view for view in release.waves if view.wave.kind in kinds]
+    else:
+        # One that was taken back before its audience was sealed has replaced nothing.
+        replacing = [
+            view.wave.version_id
+            for view in release.waves
+            if view.wave.kind in REPLACING
+            and (view.wave.sealed_at is not None or view.wave.state is not WaveState.CANCELLED)
+        ]
+        since = max(replacing, default=0)
+        found = [view for view in release.waves if view.wave.version_id >= since]
+    return tuple(view for view in found if view.wave.sealed_at is not None)
 
 
 def _view(wave: Wave, counts: dict[DeliveryState, int], names: dict[int, str]) -> WaveView:

@@ -81,26 +81,20 @@ def log(
     Example: distributor log R-7 --missed
     """
     from distributor.cli.following import show_progress
-    from distributor.cli.missed import MISSED, show_missed
-    from distributor.cli.missed import missed as who_missed
     from distributor.review import Filter
 
-    if sum((as_csv, as_json, follow)) > 1:
-        msg = "choose one of --csv, --json and --follow"
-        raise typer.BadParameter(msg)
-    if (follow or address is not None) and (state or missed or outlet is not None):
+    lines_chosen = bool(state or missed or outlet is not None)
+    _check_shape(as_csv=as_csv, as_json=as_json, follow=follow, address=address)
+    if (follow or address is not None) and lines_chosen:
         msg = "--state, --missed and --outlet choose lines: leave out ADDRESS and --follow"
         raise typer.BadParameter(msg)
     if missed and state:
         msg = "choose one of --missed and --state"
         raise typer.BadParameter(msg)
-    if address is not None and (as_csv or follow):
-        msg = "the attempts of one address are shown as text or with --json"
-        raise typer.BadParameter(msg)
-    if tests and (address is not None or state or missed or outlet or as_csv or follow):
+    if tests and (address is not None or lines_chosen or as_csv or follow):
         msg = "--tests goes with REF and --json alone"
         raise typer.BadParameter(msg)
-    states = MISSED if missed else _states(state or [])
+    states = _states(state or [])
     with opened(ctx) as app:
         if tests:
             _show_tests(app, ref, as_json=as_json)
@@ -108,11 +102,31 @@ def log(
             show_progress(app, ref)
         elif address is not None:
             _show_address(app, ref, address, as_json=as_json)
-        elif missed and not as_csv and not as_json:
-            show_missed(app, ref, who_missed(app, ref, outlet))
+        elif missed:
+            _show_missed(app, ref, outlet, as_csv=as_csv, as_json=as_json)
         else:
             lines = app.review.log(ref, Filter(states, outlet))
             _show_lines(app, ref, lines, as_csv=as_csv, as_json=as_json)
+
+
+def _check_shape(*, as_csv: bool, as_json: bool, follow: bool, address: str | None) -> None:
+    """Refuse two shapes of one answer."""
+    if sum((as_csv, as_json, follow)) > 1:
+        msg = "choose one of --csv, --json and --follow"
+        raise typer.BadParameter(msg)
+    if address is not None and (as_csv or follow):
+        msg = "the attempts of one address are shown as text or with --json"
+        raise typer.BadParameter(msg)
+
+
+def _show_missed(app: App, ref: str, outlet: str | None, *, as_csv: bool, as_json: bool) -> None:
+    from distributor.cli.missed import show_missed
+
+    found = app.review.missing(ref, outlet=outlet)
+    if as_csv or as_json:
+        _show_lines(app, ref, found.lines, as_csv=as_csv, as_json=as_json)
+    else:
+        show_missed(app, ref, found)
 
 
 def _states(words: Iterable[str]) -> frozenset[DeliveryState]:

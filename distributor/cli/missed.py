@@ -9,16 +9,11 @@ from rich.text import Text
 from distributor.cli.output import say, say_field
 from distributor.cli.reading import moment, unsealed_text
 from distributor.core.audience import ExclusionReason
-from distributor.core.sequel import REPLACING
 from distributor.core.states import DeliveryState
-from distributor.review import Filter
 
 if TYPE_CHECKING:
     from distributor.app import App
-    from distributor.review import Line
-
-#: Every state but those in which the mail server has taken the mail.
-MISSED = frozenset(DeliveryState) - {DeliveryState.ACCEPTED, DeliveryState.COMPLAINED}
+    from distributor.review import Line, Missing
 
 _INDENT = 4
 #: They are left out because they have been told.
@@ -47,35 +42,24 @@ _REMEDIES = {
 }
 
 
-def missed(app: App, ref: str, outlet: str | None) -> list[Line]:
-    """Everybody who has not got a release; once it was corrected or withdrawn, that version.
-
-    Who missed an earlier text has missed nothing that still holds.
-    """
-    version = app.review.release(ref).version
-    replaced = version.sequel is not None and version.sequel.kind in REPLACING
-    states = Filter(MISSED, outlet, version.id if replaced else None)
-    return list(app.review.log(ref, states))
-
-
-def show_missed(app: App, ref: str, lines: list[Line]) -> None:
+def show_missed(app: App, ref: str, found: Missing) -> None:
     """Print everybody who has not got the release, then what can be done, state by state."""
     _show_untold(app, ref)
-    if not lines:
-        _say_nobody(app, ref)
+    if not found.lines:
+        _say_nobody(app, ref, found)
         return
     zone = app.settings.desk.zone
-    for line in lines:
+    for line in found.lines:
         known = ", ".join(part for part in (line.name, line.outlet) if part)
         say((known or line.address, "bold"), "  ", line.address if known else "")
         due = f"; next try {moment(line.due_at, zone)}" if line.due_at else ""
         reason = answer(line).plain or "not tried yet"
         say_field("", f"{line.state}: {reason}{due}", width=_INDENT)
     say()
-    people = "1 has" if len(lines) == 1 else f"{len(lines)} have"
+    people = "1 has" if len(found.lines) == 1 else f"{len(found.lines)} have"
     say(f"{people} not got {ref}, as far as is known.")
     for state, words in _REMEDIES.items():
-        if any(line.state is state for line in lines):
+        if any(line.state is state for line in found.lines):
             say(words.replace("REF", ref))
 
 
@@ -93,10 +77,9 @@ def _show_untold(app: App, ref: str) -> None:
         say()
 
 
-def _say_nobody(app: App, ref: str) -> None:
-    waves = app.review.release(ref).waves
-    if waves and waves[-1].counts:
-        say(f"Nobody: all {sum(waves[-1].counts.values())} have got {ref}.")
+def _say_nobody(app: App, ref: str, found: Missing) -> None:
+    if found.arrived:
+        say(f"Nobody: all {found.arrived} have got {ref}.")
     else:
         say_why_empty(app, ref)
 
