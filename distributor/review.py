@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from distributor.core import size
 from distributor.core.address import key_of
+from distributor.core.audience import ExclusionReason
 from distributor.core.enclosures import content_id
 from distributor.core.final import whole_of
 from distributor.core.forecast import Forecast, forecast
@@ -45,7 +46,7 @@ from distributor.store.deliverylog import Attempt, Copy, Filter, Line, Member
 from distributor.store.trials import Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -139,11 +140,14 @@ class Missing:
     """Who has not got what was asked about: what the ``waves``, all sealed, were to bring.
 
     ``lines`` name each person once; ``arrived`` counts the addresses that have got some mail of
-    these waves, ``left_out`` those that were excluded on purpose.
+    these waves, ``left_out`` those that were excluded on purpose. ``kinds`` and ``outlet`` are what
+    the question named, if anything.
     """
 
     release: ReleaseView
     waves: tuple[WaveView, ...]
+    kinds: frozenset[WaveKind] = frozenset()
+    outlet: str | None = None
     lines: tuple[Line, ...] = ()
     arrived: int = 0
     left_out: int = 0
@@ -378,6 +382,8 @@ class Review:
             return Missing(
                 release,
                 asked,
+                frozenset(kinds),
+                outlet,
                 tuple(missing.missing(tx, keys, outlet)),
                 missing.count_arrived(tx, keys, outlet),
                 missing.count_left_out(tx, keys),
@@ -398,19 +404,38 @@ class Review:
             raise NotFound(msg, remedy=remedy)
         return found
 
-    def audience(self, ref: str) -> tuple[WaveView | None, list[Member]]:
-        """A release's sealed audience, everybody with the reason against them if there is one.
+    def audience(
+        self, ref: str, kinds: Collection[WaveKind] = ()
+    ) -> tuple[WaveView | None, list[Member]]:
+        """A release's newest sealed audience, everybody with the reason against them if any.
+
+        Before them, who was left out of earlier waves, but for those who had it already. Of
+        ``kinds`` of wave, if there are any, only.
 
         Raises:
-            NotFound: There is no such release.
+            NotFound: There is no such release, or no wave of it is of these kinds.
 
         """
-        view = self.release(ref)
-        if not view.waves:
+        release = self.release(ref)
+        found = [view for view in release.waves if not kinds or view.wave.kind in kinds]
+        if not found and kinds:
+            named = " or ".join(sorted(kind.value for kind in kinds))
+            msg = f"{ref} has no {named} wave."
+            raise NotFound(msg, remedy=f"Its waves: distributor release show {ref}")
+        if not found:
             return None, []
-        newest = view.waves[-1]
+        *earlier, newest = found
+        had = ExclusionReason.ALREADY_SENT.value
+        before = self.excluded(view.wave for view in earlier)
         with self._database.read() as tx:
-            return newest, deliverylog.audience(tx, newest.wave.id)
+            members = deliverylog.audience(tx, newest.wave.id)
+        return newest, [*(each for each in before if each.reason != had), *members]
+
+    def excluded(self, asked: Iterable[Wave]) -> list[Member]:
+        """Everybody whom these waves left out, with the reason, the oldest wave first."""
+        keys = [wave.id for wave in asked]
+        with self._database.read() as tx:
+            return deliverylog.excluded(tx, keys)
 
 
 def _asked_about(release: ReleaseView, kinds: Collection[WaveKind]) -> tuple[WaveView, ...]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from distributor.cli.naming import kinds_text, spoken_of
 from distributor.cli.output import say, say_field
 from distributor.cli.reading import moment, unsealed_text
 from distributor.core.audience import ExclusionReason
@@ -44,9 +45,11 @@ _REMEDIES = {
 
 def show_missed(app: App, ref: str, found: Missing) -> None:
     """Print everybody who has not got the release, then what can be done, state by state."""
-    _show_untold(app, ref)
+    _show_untold(app, found)
+    kinds = {view.wave.kind for view in found.waves}
+    what = spoken_of(ref, kinds, asked=found.kinds)
     if not found.lines:
-        _say_nobody(app, ref, found)
+        _say_nobody(app, ref, found, what)
         return
     zone = app.settings.desk.zone
     for line in found.lines:
@@ -57,29 +60,30 @@ def show_missed(app: App, ref: str, found: Missing) -> None:
         say_field("", f"{line.state}: {reason}{due}", width=_INDENT)
     say()
     people = "1 has" if len(found.lines) == 1 else f"{len(found.lines)} have"
-    say(f"{people} not got {ref}, as far as is known.")
+    say(f"{people} not got {what}, as far as is known.")
     for state, words in _REMEDIES.items():
         if any(line.state is state for line in found.lines):
             say(words.replace("REF", ref))
 
 
-def _show_untold(app: App, ref: str) -> None:
+def _show_untold(app: App, found: Missing) -> None:
     """Print, by address, who has an earlier version and cannot be told by mail."""
-    view, members = app.review.audience(ref)
-    if view is None or not view.wave.audience.had:
-        return
-    untold = [each for each in members if each.reason and each.reason != _TOLD]
-    for each in untold:
+    about = [view.wave for view in found.waves if view.wave.audience.had]
+    untold = {each.address: each for each in app.review.excluded(about) if each.reason != _TOLD}
+    for each in untold.values():
         say((each.address, "bold"))
         say_field("", f"left out: {each.reason}, {each.evidence}", width=_INDENT)
     if untold:
-        say(f"They may have an earlier version and get no mail about the {view.wave.kind}: ring.")
+        kind = kinds_text({wave.kind for wave in about})
+        say(f"They may have an earlier version and get no mail about the {kind}: ring.")
         say()
 
 
-def _say_nobody(app: App, ref: str, found: Missing) -> None:
-    if found.arrived:
-        say(f"Nobody: all {found.arrived} have got {ref}.")
+def _say_nobody(app: App, ref: str, found: Missing, what: str) -> None:
+    if found.arrived and found.outlet is not None:
+        say(f"Nobody of {found.outlet}: all {found.arrived} have got {what}.")
+    elif found.arrived:
+        say(f"Nobody: all {found.arrived} have got {what}.")
     else:
         say_why_empty(app, ref)
 

@@ -73,7 +73,10 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One candidate of an audience: a recipient (``reason`` None), or excluded and why."""
+    """One candidate of an audience: a recipient (``reason`` None), or excluded and why.
+
+    ``kind`` is that of the wave.
+    """
 
     address: str
     name: str
@@ -81,6 +84,7 @@ class Member:
     state: str
     reason: str | None = None
     evidence: str = ""
+    kind: WaveKind = WaveKind.GENERAL
 
 
 def _lines() -> Select[Any]:
@@ -164,14 +168,31 @@ def copy_of(tx: Connection, version_id: int, address: str) -> Copy | None:
 def audience(tx: Connection, wave_id: int) -> list[Member]:
     """Everybody the wave's lists named: the excluded first, with reasons, then the recipients."""
     recipients = tx.execute(
-        select(deliveries).where(deliveries.c.wave_id == wave_id).order_by(deliveries.c.id),
-    )
-    excluded = tx.execute(
-        select(exclusions).where(exclusions.c.wave_id == wave_id).order_by(exclusions.c.id),
+        select(deliveries, waves.c.kind)
+        .join(waves, waves.c.id == deliveries.c.wave_id)
+        .where(deliveries.c.wave_id == wave_id)
+        .order_by(deliveries.c.id),
     )
     return [
-        *(Member(row.address, "", "", "excluded", row.reason, row.evidence) for row in excluded),
-        *(Member(row.address, row.name, row.outlet, row.state.value) for row in recipients),
+        *excluded(tx, [wave_id]),
+        *(
+            Member(row.address, row.name, row.outlet, row.state.value, kind=WaveKind(row.kind))
+            for row in recipients
+        ),
+    ]
+
+
+def excluded(tx: Connection, keys: Collection[int]) -> list[Member]:
+    """Everybody whom the waves of these keys left out, and why."""
+    rows = tx.execute(
+        select(exclusions, waves.c.kind)
+        .join(waves, waves.c.id == exclusions.c.wave_id)
+        .where(exclusions.c.wave_id.in_(keys))
+        .order_by(exclusions.c.wave_id, exclusions.c.id),
+    )
+    return [
+        Member(row.address, "", "", "excluded", row.reason, row.evidence, WaveKind(row.kind))
+        for row in rows
     ]
 
 

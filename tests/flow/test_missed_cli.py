@@ -10,8 +10,9 @@ import pytest
 from distributor.core.model import Embargo, EmbargoState, Outcome
 from distributor.core.states import WaveState
 from distributor.stages import preparing
-from distributor.store import waves
+from distributor.store import suppressions, waves
 from distributor.store.database import open_database
+from distributor.store.suppressions import NewSuppression, SuppressionReason
 from tests.builders import (
     MORNING,
     NOON,
@@ -131,3 +132,147 @@ def test_after_a_resend_nobody_who_has_got_it_is_missing(
     sent(database)
     assert desk.says("log", "R-1", "--missed").strip() == "Nobody: all 3 have got R-1."
     assert desk.says("log", "R-1", "--missed", "--json") == ""
+
+
+# --- what it speaks of ----------------------------------------------------------------------------
+
+
+def suppressed(database: Database, address: str) -> None:
+    order = NewSuppression(a_contact(address).address, SuppressionReason.OBJECTION, "wrote to us")
+    database.write(lambda tx: suppressions.add(tx, order, by="ann", now=MORNING)).result()
+
+
+def corrected(desk: CommandLine) -> None:
+    desk.file("new.txt", "A new bridge\n\nIt opens on Wednesday.\n")
+    desk.says("release", "correct", "R-1", "--file", "new.txt", "--reason", "A day was wrong.")
+    desk.says("release", "approve", "R-1")
+    desk.says("release", "schedule", "R-1")
+
+
+def last_line(said: str) -> str:
+    return said.strip().splitlines()[-1]
+
+
+def test_after_a_correction_the_log_tells_the_waves_apart(
+    desk: CommandLine, database: Database
+) -> None:
+    sent(database, refused=frozenset({CARL}))
+    assert "WAVE" not in desk.says("log", "R-1")
+    desk.says("release", "resend", "R-1")
+    sent(database)
+    corrected(desk)
+    sent(database)
+    said = desk.says("log", "R-1")
+    assert "WAVE" in said
+    assert [said.count(word) for word in ("general v1", "resend v1", "correction v2")] == [3, 1, 3]
+    one = desk.says("log", "R-1", CARL)
+    assert f"{CARL}  refused  general v1" in one
+    assert f"{CARL}  accepted  resend v1" in one
+    lines = [json.loads(line) for line in desk.says("log", "R-1", "--json").splitlines()]
+    kinds = [(line["kind"], line["version"]) for line in lines]
+    assert kinds == [("general", 1)] * 3 + [("resend", 1)] + [("correction", 2)] * 3
+    head, *rows = desk.says("log", "R-1", "--csv").splitlines()
+    assert head.endswith(",due_at,kind,version")
+    assert [row.rsplit(",", 2)[1:] for row in rows] == [[kind, str(n)] for kind, n in kinds]
+
+
+@pytest.mark.parametrize(
+    ("words", "kinds"),
+    [
+        (("--wave", "correction"), ["correction"] * 3),
+        (("--wave", "Resend,correction"), ["resend", *["correction"] * 3]),
+        (("--wave", "resend", "--wave", "general"), [*["general"] * 3, "resend"]),
+        (("--wave", "general", "--state", "refused"), ["general"]),
+        (("--wave", "withdrawal"), []),
+        (("--wave", "general", "--missed"), ["general"]),
+        (("--missed",), []),
+    ],
+)
+def test_the_log_is_filtered_by_kinds_of_wave(
+    desk: CommandLine, database: Database, words: tuple[str, ...], kinds: list[str]
+) -> None:
+    sent(database, refused=frozenset({CARL}))
+    desk.says("release", "resend", "R-1")
+    sent(database)
+    corrected(desk)
+    sent(database)
+    lines = desk.says("log", "R-1", "--json", *words).splitlines()
+    assert [json.loads(line)["kind"] for line in lines] == kinds
+
+
+def test_the_last_sentence_names_the_withdrawal_or_correction_that_it_speaks_of(
+    desk: CommandLine, database: Database
+) -> None:
+    sent(database, refused=frozenset({CARL}))
+    assert "1 has not got R-1, as far" in desk.says("log", "R-1", "--missed")
+    corrected(desk)
+    assert "sealed shortly before" in desk.says("log", "R-1", "--missed")
+    sent(database, refused=frozenset({BOB}))
+    assert "1 has not got the correction of R-1, as far" in desk.says("log", "R-1", "--missed")
+    desk.says("release", "schedule", "R-1", "--list", "press", "--at", "now")
+    sent(database, refused=NOBODY)
+    said = desk.says("log", "R-1", "--missed")
+    assert said.strip() == "Nobody: all 3 have got the corrected R-1."
+    desk.says("release", "withdraw", "R-1", "--reason", "It is not ours.")
+    sent(database)
+    said = desk.says("log", "R-1", "--missed")
+    assert said.strip() == "Nobody: all 3 have got the withdrawal of R-1."
+    said = desk.says("log", "R-1", "--missed", "--outlet", "the herald")
+    assert said.strip() == "Nobody of the herald: all 1 have got the withdrawal of R-1."
+    said = desk.says("log", "R-1", "--missed", "--wave", "correction")
+    assert "1 has not got the correction of R-1, as far" in said
+    said = desk.says("log", "R-1", "--missed", "--wave", "general,resend")
+    assert said.strip() == "Nobody: all 3 have got the general or resend wave of R-1."
+
+
+def test_who_was_left_out_of_the_first_wave_is_found_after_a_correction(
+    desk: CommandLine, database: Database
+) -> None:
+    suppressed(database, CARL)
+    sent(database)
+    said = desk.says("release", "audience", "R-1")
+    assert "WAVE" not in said
+    assert last_line(said) == "2 recipients, 1 excluded."
+    suppressed(database, BOB)
+    corrected(desk)
+    said = desk.says("release", "audience", "R-1")
+    assert CARL in said
+    assert "sealed shortly before" in said
+    sent(database)
+    said = desk.says("release", "audience", "R-1")
+    rows = [line.split() for line in said.splitlines()]
+    assert [CARL, "general", "excluded", "suppressed:", "objection"] in rows
+    assert [BOB, "correction", "excluded", "suppressed:", "objection"] in rows
+    assert last_line(said) == "The correction wave: 1 recipients, 1 excluded."
+    members = desk.answers("release", "audience", "R-1")
+    assert [(each["address"], each["kind"], each["reason"]) for each in members] == [
+        (CARL, "general", "suppressed"),
+        (BOB, "correction", "suppressed"),
+        (ANN, "correction", None),
+    ]
+    said = desk.says("release", "audience", "R-1", "--wave", "general")
+    assert BOB in said
+    assert last_line(said) == "2 recipients, 1 excluded."
+    assert "R-1 has no resend wave" in desk.refuses(
+        "release", "audience", "R-1", "--wave", "resend"
+    )
+    desk.misused("release", "audience", "R-1", "--wave", "nonsense")
+    missed = desk.says("log", "R-1", "--missed")
+    assert f"{BOB}\n    left out: suppressed, objection" in missed
+    assert "get no mail about the correction: ring." in missed
+
+
+def test_whoever_has_it_already_is_not_listed_as_left_out_of_an_earlier_wave(
+    desk: CommandLine, database: Database
+) -> None:
+    sent(database)
+    corrected(desk)
+    sent(database)
+    desk.says("contacts", "add", "dee@d.example")
+    desk.says("lists", "add", "press", "dee@d.example")
+    desk.says("release", "schedule", "R-1", "--list", "press", "--at", "now")
+    sent(database)
+    desk.says("release", "withdraw", "R-1", "--reason", "It is not ours.")
+    sent(database)
+    assert not any(each["reason"] for each in desk.answers("release", "audience", "R-1"))
+    assert last_line(desk.says("release", "audience", "R-1")) == "4 recipients, 0 excluded."
