@@ -48,9 +48,15 @@ def show_missed(app: App, ref: str, found: Missing) -> None:
     _show_untold(app, found)
     kinds = {view.wave.kind for view in found.waves}
     what = spoken_of(ref, kinds, asked=found.kinds)
-    if not found.lines:
+    if found.lines:
+        _show_people(app, ref, found, what)
+    else:
         _say_nobody(app, ref, found, what)
-        return
+    if found.left_out:
+        say(f"{found.left_out} left out on purpose: distributor release audience {ref}")
+
+
+def _show_people(app: App, ref: str, found: Missing, what: str) -> None:
     zone = app.settings.desk.zone
     for line in found.lines:
         known = ", ".join(part for part in (line.name, line.outlet) if part)

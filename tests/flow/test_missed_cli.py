@@ -276,3 +276,16 @@ def test_whoever_has_it_already_is_not_listed_as_left_out_of_an_earlier_wave(
     sent(database)
     assert not any(each["reason"] for each in desk.answers("release", "audience", "R-1"))
     assert last_line(desk.says("release", "audience", "R-1")) == "4 recipients, 0 excluded."
+
+
+def test_who_was_left_out_on_purpose_is_counted_in_the_end_with_where_to_look(
+    desk: CommandLine, database: Database
+) -> None:
+    suppressed(database, CARL)
+    sent(database, refused=frozenset({BOB}))
+    look = "1 left out on purpose: distributor release audience R-1"
+    assert last_line(desk.says("log", "R-1", "--missed")) == look
+    desk.says("release", "resend", "R-1")
+    sent(database)
+    said = desk.says("log", "R-1", "--missed").splitlines()
+    assert said == ["Nobody: all 2 have got R-1.", look]
