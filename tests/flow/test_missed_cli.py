@@ -6,12 +6,14 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import update
 
 from distributor.core.model import Embargo, EmbargoState, Outcome
-from distributor.core.states import WaveState
+from distributor.core.states import HoldReason, WaveState
 from distributor.stages import preparing
 from distributor.store import suppressions, waves
 from distributor.store.database import open_database
+from distributor.store.schema import waves as wave_rows
 from distributor.store.suppressions import NewSuppression, SuppressionReason
 from tests.builders import (
     MORNING,
@@ -289,3 +291,92 @@ def test_who_was_left_out_on_purpose_is_counted_in_the_end_with_where_to_look(
     sent(database)
     said = desk.says("log", "R-1", "--missed").splitlines()
     assert said == ["Nobody: all 2 have got R-1.", look]
+
+
+# --- before anything was tried, and while it is held ----------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("year", "three", "one"),
+    [
+        (2199, "3 wait. They may leave from 12:00 on ", "1 waits. It may leave from 12:00 on "),
+        (2020, "3 wait. The send time was 12:00 on ", "1 waits. The send time was 12:00 on "),
+    ],
+)
+def test_before_anything_was_tried_one_line_says_how_many_wait_and_until_when(
+    desk: CommandLine, database: Database, year: int, three: str, one: str
+) -> None:
+    wave = sealed(database)
+    at = update(wave_rows).where(wave_rows.c.id == wave.id).values(send_at=NOON.replace(year=year))
+    database.write(lambda tx: tx.execute(at)).result()
+    [line] = desk.says("log", "R-1", "--missed").splitlines()
+    assert line.startswith(f"Nothing of R-1 was tried yet: {three}")
+    assert str(year) in line
+    assert len(desk.says("log", "R-1", "--missed", "--json").splitlines()) == 3
+    [line] = desk.says("log", "R-1", "--missed", "--outlet", "the herald").splitlines()
+    assert one in line
+
+
+def test_once_something_was_tried_who_still_waits_is_named(
+    desk: CommandLine, database: Database
+) -> None:
+    sealed(database)
+    claim = claimed(database)
+    assert claim is not None
+    first, *_ = marked(database, claim)
+    recorded(database, a_result(first.id, 7, Outcome.REFUSED))
+    said = desk.says("log", "R-1", "--missed")
+    assert said.count("not tried yet") == 2
+    assert "3 have not got R-1" in said
+
+
+@pytest.mark.parametrize(
+    ("reason", "told", "way"),
+    [
+        (HoldReason.PERSON, "by a person", "release resume R-1"),
+        (HoldReason.REFUSED, "refuses us", "release resume R-1"),
+        (HoldReason.LATE, "too late", "release resume R-1 --waive late"),
+        (HoldReason.CLOCK, "clocks disagree", "distributor doctor"),
+    ],
+)
+def test_a_held_wave_is_said_first_with_the_way_on_and_no_advice_to_send_again(
+    desk: CommandLine, database: Database, reason: HoldReason, told: str, way: str
+) -> None:
+    wave = sealed(database)
+    claim = claimed(database)
+    assert claim is not None
+    rows = marked(database, claim)
+    recorded(database, *(a_result(each.id, 7, Outcome.REFUSED) for each in rows))
+    database.write(lambda tx: waves.hold(tx, wave_of(database, wave), reason, ORDER)).result()
+    first, second, *rest = desk.says("log", "R-1", "--missed").splitlines()
+    assert first.startswith("R-1 is held: ")
+    assert told in first
+    assert first.endswith("Nothing of it leaves meanwhile.")
+    assert way in second
+    assert "resend" not in "".join(rest)
+    assert any(line.startswith("refused: mend the address") for line in rest)
+
+
+def test_what_waits_while_held_is_said_to_wait_for_that(
+    desk: CommandLine, database: Database
+) -> None:
+    wave = sealed(database)
+    database.write(lambda tx: waves.hold(tx, wave, HoldReason.PERSON, ORDER)).result()
+    first, second, third = desk.says("log", "R-1", "--missed").splitlines()
+    assert "by a person" in first
+    assert second == "Go on: distributor release resume R-1"
+    assert third == "Nothing of R-1 was tried yet: 3 wait."
+
+
+def test_a_text_that_was_replaced_is_not_advised_to_be_sent_again(
+    desk: CommandLine, database: Database
+) -> None:
+    sent(database, refused=frozenset({CARL}))
+    assert "release resend R-1" in desk.says("log", "R-1", "--missed")
+    desk.says("release", "withdraw", "R-1", "--reason", "It is not ours.")
+    sent(database, refused=frozenset({BOB}))
+    assert "release resend R-1" in desk.says("log", "R-1", "--missed")
+    said = desk.says("log", "R-1", "--missed", "--wave", "general")
+    assert CARL in said
+    assert "resend" not in said
+    assert "a newer version of R-1" in said
