@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from distributor.core import size
 from distributor.core.address import key_of
+from distributor.core.audience import ExclusionReason
 from distributor.core.enclosures import content_id
 from distributor.core.final import whole_of
 from distributor.core.forecast import Forecast, forecast
 from distributor.core.letter import domain_of
 from distributor.core.message import CompiledMessage
 from distributor.core.model import Finding, Recipient, reference
+from distributor.core.sequel import REPLACING
 from distributor.core.states import DeliveryState, VersionState, WaveState
 from distributor.errors import NotFound
 from distributor.mail.compiling import (
@@ -33,6 +35,7 @@ from distributor.store import (
     contacts,
     deliverylog,
     lists,
+    missing,
     relays,
     releases,
     trials,
@@ -43,7 +46,7 @@ from distributor.store.deliverylog import Attempt, Copy, Filter, Line, Member
 from distributor.store.trials import Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -52,7 +55,7 @@ if TYPE_CHECKING:
     from distributor.core.enclosures import OctetsOf
     from distributor.core.limits import Limits
     from distributor.core.message import ReleaseContent
-    from distributor.core.model import Attachment, Version, Wave
+    from distributor.core.model import Attachment, Version, Wave, WaveKind
     from distributor.mail.stationery import Stationery
     from distributor.store.audit import Entry
     from distributor.store.database import Database
@@ -62,6 +65,7 @@ __all__ = [
     "Filter",
     "Line",
     "Member",
+    "Missing",
     "Preview",
     "ReleaseView",
     "Review",
@@ -131,6 +135,32 @@ class ReleaseView:
             if not (over and self.version.state is VersionState.DRAFT) and not taken_back:
                 return newest.state.value
         return self.version.state.value
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Who has not got what was asked about: what the ``waves``, all sealed, were to bring.
+
+    ``lines`` name each person once; ``arrived`` counts the addresses that have got some mail of
+    these waves, ``left_out`` those that were excluded on purpose. ``kinds`` and ``outlet`` are what
+    the question named, if anything.
+    """
+
+    release: ReleaseView
+    waves: tuple[WaveView, ...]
+    kinds: frozenset[WaveKind] = frozenset()
+    outlet: str | None = None
+    lines: tuple[Line, ...] = ()
+    arrived: int = 0
+    left_out: int = 0
+
+    @property
+    def untried(self) -> bool:
+        """Whether no mail of these waves was tried yet, and all wait."""
+        return all(
+            view.wave.first_mail_at is None and set(view.counts) <= {DeliveryState.QUEUED}
+            for view in self.waves
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +365,32 @@ class Review:
             release_id = releases.find_release(tx, ref)
             yield from deliverylog.lines(tx, release_id, wanted)
 
+    def missing(
+        self, ref: str, *, outlet: str | None = None, kinds: Collection[WaveKind] = ()
+    ) -> Missing:
+        """Who has not got a release; once it was corrected or withdrawn, what it then was.
+
+        Who missed an earlier text has missed nothing that still holds; ``kinds`` of wave ask about
+        the waves of these kinds all the same.
+
+        Raises:
+            NotFound: There is no such release.
+
+        """
+        release = self.release(ref)
+        asked = _asked_about(release, kinds)
+        keys = [view.wave.id for view in asked]
+        with self._database.read() as tx:
+            return Missing(
+                release,
+                asked,
+                frozenset(kinds),
+                outlet,
+                tuple(missing.missing(tx, keys, outlet)),
+                missing.count_arrived(tx, keys, outlet),
+                missing.count_left_out(tx, keys),
+            )
+
     def attempts(self, ref: str, address: str) -> list[tuple[Line, list[Attempt]]]:
         """Every delivery of a release to one address, with its attempts.
 
@@ -350,19 +406,55 @@ class Review:
             raise NotFound(msg, remedy=remedy)
         return found
 
-    def audience(self, ref: str) -> tuple[WaveView | None, list[Member]]:
-        """A release's sealed audience, everybody with the reason against them if there is one.
+    def audience(
+        self, ref: str, kinds: Collection[WaveKind] = ()
+    ) -> tuple[WaveView | None, list[Member]]:
+        """A release's newest sealed audience, everybody with the reason against them if any.
+
+        Before them, who was left out of earlier waves, but for those who had it already. Of
+        ``kinds`` of wave, if there are any, only.
 
         Raises:
-            NotFound: There is no such release.
+            NotFound: There is no such release, or no wave of it is of these kinds.
 
         """
-        view = self.release(ref)
-        if not view.waves:
+        release = self.release(ref)
+        found = [view for view in release.waves if not kinds or view.wave.kind in kinds]
+        if not found and kinds:
+            named = " or ".join(sorted(kind.value for kind in kinds))
+            msg = f"{ref} has no {named} wave."
+            raise NotFound(msg, remedy=f"Its waves: distributor release show {ref}")
+        if not found:
             return None, []
-        newest = view.waves[-1]
+        *earlier, newest = found
+        had = ExclusionReason.ALREADY_SENT.value
+        before = self.excluded(view.wave for view in earlier)
         with self._database.read() as tx:
-            return newest, deliverylog.audience(tx, newest.wave.id)
+            members = deliverylog.audience(tx, newest.wave.id)
+        return newest, [*(each for each in before if each.reason != had), *members]
+
+    def excluded(self, asked: Iterable[Wave]) -> list[Member]:
+        """Everybody whom these waves left out, with the reason, the oldest wave first."""
+        keys = [wave.id for wave in asked]
+        with self._database.read() as tx:
+            return deliverylog.excluded(tx, keys)
+
+
+def _asked_about(release: ReleaseView, kinds: Collection[WaveKind]) -> tuple[WaveView, ...]:
+    """The sealed waves of these kinds; of none, those since the newest correction or withdrawal."""
+    if kinds:
+        found = [view for view in release.waves if view.wave.kind in kinds]
+    else:
+        # One that was taken back before its audience was sealed has replaced nothing.
+        replacing = [
+            view.wave.version_id
+            for view in release.waves
+            if view.wave.kind in REPLACING
+            and (view.wave.sealed_at is not None or view.wave.state is not WaveState.CANCELLED)
+        ]
+        since = max(replacing, default=0)
+        found = [view for view in release.waves if view.wave.version_id >= since]
+    return tuple(view for view in found if view.wave.sealed_at is not None)
 
 
 def _view(wave: Wave, counts: dict[DeliveryState, int], names: dict[int, str]) -> WaveView:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from distributor.cli.naming import Waves, kinds_of
 from distributor.cli.session import opened
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from distributor.app import App
     from distributor.core.states import DeliveryState
-    from distributor.review import Attempt, Line
+    from distributor.review import Attempt, Filter, Line, ReleaseView
 
 _COLUMNS = (
     "address",
@@ -31,6 +32,8 @@ _COLUMNS = (
     "message_id",
     "at",
     "due_at",
+    "kind",
+    "version",
 )
 _INDENT = 4
 
@@ -70,6 +73,7 @@ def log(
     address: Address = None,
     state: States = None,
     outlet: Outlet = None,
+    wave: Waves = None,
     missed: Missed = False,
     tests: Tests = False,
     as_csv: Csv = False,
@@ -79,28 +83,25 @@ def log(
     """Show what became of every delivery of a release.
 
     Example: distributor log R-7 --missed
+
+    Example: distributor log R-7 --wave correction --csv
     """
     from distributor.cli.following import show_progress
-    from distributor.cli.missed import MISSED, show_missed
-    from distributor.cli.missed import missed as who_missed
     from distributor.review import Filter
 
-    if sum((as_csv, as_json, follow)) > 1:
-        msg = "choose one of --csv, --json and --follow"
-        raise typer.BadParameter(msg)
-    if (follow or address is not None) and (state or missed or outlet is not None):
-        msg = "--state, --missed and --outlet choose lines: leave out ADDRESS and --follow"
+    lines_chosen = bool(state or wave or missed or outlet is not None)
+    _check_shape(as_csv=as_csv, as_json=as_json, follow=follow, address=address)
+    if (follow or address is not None) and lines_chosen:
+        msg = "--state, --wave, --missed and --outlet choose lines: "
+        msg += "leave out ADDRESS and --follow"
         raise typer.BadParameter(msg)
     if missed and state:
         msg = "choose one of --missed and --state"
         raise typer.BadParameter(msg)
-    if address is not None and (as_csv or follow):
-        msg = "the attempts of one address are shown as text or with --json"
-        raise typer.BadParameter(msg)
-    if tests and (address is not None or state or missed or outlet or as_csv or follow):
+    if tests and (address is not None or lines_chosen or as_csv or follow):
         msg = "--tests goes with REF and --json alone"
         raise typer.BadParameter(msg)
-    states = MISSED if missed else _states(state or [])
+    wanted = Filter(_states(state or []), outlet, kinds=kinds_of(wave))
     with opened(ctx) as app:
         if tests:
             _show_tests(app, ref, as_json=as_json)
@@ -108,11 +109,31 @@ def log(
             show_progress(app, ref)
         elif address is not None:
             _show_address(app, ref, address, as_json=as_json)
-        elif missed and not as_csv and not as_json:
-            show_missed(app, ref, who_missed(app, ref, outlet))
+        elif missed:
+            _show_missed(app, ref, wanted, as_csv=as_csv, as_json=as_json)
         else:
-            lines = app.review.log(ref, Filter(states, outlet))
+            lines = app.review.log(ref, wanted)
             _show_lines(app, ref, lines, as_csv=as_csv, as_json=as_json)
+
+
+def _check_shape(*, as_csv: bool, as_json: bool, follow: bool, address: str | None) -> None:
+    """Refuse two shapes of one answer."""
+    if sum((as_csv, as_json, follow)) > 1:
+        msg = "choose one of --csv, --json and --follow"
+        raise typer.BadParameter(msg)
+    if address is not None and (as_csv or follow):
+        msg = "the attempts of one address are shown as text or with --json"
+        raise typer.BadParameter(msg)
+
+
+def _show_missed(app: App, ref: str, wanted: Filter, *, as_csv: bool, as_json: bool) -> None:
+    from distributor.cli.missed import show_missed
+
+    found = app.review.missing(ref, outlet=wanted.outlet, kinds=wanted.kinds)
+    if as_csv or as_json:
+        _show_lines(app, ref, found.lines, as_csv=as_csv, as_json=as_json)
+    else:
+        show_missed(app, ref, found)
 
 
 def _states(words: Iterable[str]) -> frozenset[DeliveryState]:
@@ -144,6 +165,8 @@ def _record(line: Line) -> dict[str, object]:
         "at": line.at.isoformat(),
         "name": line.name,
         "due_at": line.due_at.isoformat() if line.due_at else None,
+        "kind": line.kind.value,
+        "version": line.version,
     }
 
 
@@ -167,11 +190,13 @@ def _show_lines(
         for line in lines:
             emit_json(_record(line), indent=None)
         return
-    zone = app.settings.desk.zone
+    view, zone = app.review.release(ref), app.settings.desk.zone
+    several = _several(view)
     rows = [
         (
             line.address,
             line.outlet,
+            *((_wave_text(line),) if several else ()),
             state_text(line.state.value),
             brief(line.at, zone),
             answer(line),
@@ -179,12 +204,22 @@ def _show_lines(
         for line in lines
     ]
     if rows:
-        print_table(("ADDRESS", "OUTLET", "STATE", "AT", "REPLY"), rows)
+        wave = ("WAVE",) if several else ()
+        print_table(("ADDRESS", "OUTLET", *wave, "STATE", "AT", "REPLY"), rows)
         deliveries = "1 delivery" if len(rows) == 1 else f"{len(rows)} deliveries"
         say(f"{deliveries}. All attempts of one: distributor log {ref} ADDRESS")
     else:
         say_why_empty(app, ref)
-    show_trials(app.review.release(ref).trials, zone)
+    show_trials(view.trials, zone)
+
+
+def _several(view: ReleaseView) -> bool:
+    """Whether a release's deliveries differ in what brought them."""
+    return len({(each.wave.kind, each.wave.version_id) for each in view.waves}) > 1
+
+
+def _wave_text(line: Line) -> str:
+    return f"{line.kind} v{line.version}"
 
 
 def _show_tests(app: App, ref: str, *, as_json: bool) -> None:
@@ -230,8 +265,10 @@ def _show_address(app: App, ref: str, address: str, *, as_json: bool) -> None:
         emit_json([_record(line) | {"log": tries} for line, tries in found])
         return
     zone = app.settings.desk.zone
+    several = len({(line.kind, line.version) for line, _ in found}) > 1
     for line, tries in found:
-        say((line.address, "bold"), "  ", state_text(line.state.value))
+        wave = f"  {_wave_text(line)}" if several else ""
+        say((line.address, "bold"), "  ", state_text(line.state.value), wave)
         say(", ".join(part for part in (line.name, line.outlet) if part) or "–")
         say(f"Message-ID {line.message_id}")
         for attempt in tries:

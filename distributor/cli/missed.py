@@ -6,19 +6,16 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from distributor.cli.naming import kinds_text, spoken_of
 from distributor.cli.output import say, say_field
 from distributor.cli.reading import moment, unsealed_text
 from distributor.core.audience import ExclusionReason
-from distributor.core.sequel import REPLACING
-from distributor.core.states import DeliveryState
-from distributor.review import Filter
+from distributor.core.states import DeliveryState, HoldReason, WaveState
+from distributor.desk.waves import BY_NAME
 
 if TYPE_CHECKING:
     from distributor.app import App
-    from distributor.review import Line
-
-#: Every state but those in which the mail server has taken the mail.
-MISSED = frozenset(DeliveryState) - {DeliveryState.ACCEPTED, DeliveryState.COMPLAINED}
+    from distributor.review import Line, Missing
 
 _INDENT = 4
 #: They are left out because they have been told.
@@ -45,58 +42,117 @@ _REMEDIES = {
         "(distributor release preview REF --for ADDRESS)."
     ),
 }
+#: The same where another wave must wait for the one that is held.
+_HELD_REMEDIES = {
+    DeliveryState.REFUSED: (
+        "refused: mend the address (distributor contacts edit ADDRESS --address NEW), or what "
+        "the server's words name. They can have it again once REF is over."
+    ),
+    DeliveryState.EXPIRED: (
+        "expired: the server put it off until the deadline; ring them. They can have it again "
+        "once REF is over."
+    ),
+}
+_REPLACED = "there is a newer version of REF, so this one is not sent again; ring them."
+_MEANWHILE = "Nothing of it leaves meanwhile."
+#: Why a wave is held, in a sentence.
+_HELD = {
+    HoldReason.PERSON: "by a person, whom the audit names (person)",
+    HoldReason.CLOCK: "clocks disagree (clock)",
+    HoldReason.LATE: "its first mail would leave too late (late)",
+    HoldReason.REFUSED: "the mail server refuses us, or nearly everybody (refused)",
+    HoldReason.RESTORED: "this database is a copy (restored)",
+    HoldReason.ZONE: "the rules of the embargo's time zone have changed (zone)",
+    HoldReason.EMPTY: "nobody was left to send to (empty)",
+}
 
 
-def missed(app: App, ref: str, outlet: str | None) -> list[Line]:
-    """Everybody who has not got a release; once it was corrected or withdrawn, that version.
-
-    Who missed an earlier text has missed nothing that still holds.
-    """
-    version = app.review.release(ref).version
-    replaced = version.sequel is not None and version.sequel.kind in REPLACING
-    states = Filter(MISSED, outlet, version.id if replaced else None)
-    return list(app.review.log(ref, states))
-
-
-def show_missed(app: App, ref: str, lines: list[Line]) -> None:
+def show_missed(app: App, ref: str, found: Missing) -> None:
     """Print everybody who has not got the release, then what can be done, state by state."""
-    _show_untold(app, ref)
-    if not lines:
-        _say_nobody(app, ref)
-        return
+    held = _say_held(ref, found)
+    _show_untold(app, found)
+    kinds = {view.wave.kind for view in found.waves}
+    what = spoken_of(ref, kinds, asked=found.kinds)
+    if found.lines and found.untried:
+        _say_waiting(app, found, what, held=held)
+    elif found.lines:
+        _show_people(app, ref, found, what, held=held)
+    else:
+        _say_nobody(app, ref, found, what)
+    if found.left_out:
+        say(f"{found.left_out} left out on purpose: distributor release audience {ref}")
+
+
+def _say_held(ref: str, found: Missing) -> bool:
+    """Say first that the newest wave is held, and the way on; gives whether it is."""
+    newest = found.release.waves[-1].wave if found.release.waves else None
+    if newest is None or newest.reason is None or newest.state is not WaveState.HELD:
+        return False
+    say((f"{ref} is held: ", "bold yellow"), f"{_HELD[newest.reason]}. ", _MEANWHILE)
+    if newest.reason is HoldReason.CLOCK:
+        say("It goes on by itself once they agree: distributor doctor shows them.")
+    else:
+        waive = f" --waive {newest.reason}" if newest.reason in BY_NAME else ""
+        say(f"Go on: distributor release resume {ref}{waive}")
+    return True
+
+
+def _say_waiting(app: App, found: Missing, what: str, *, held: bool) -> None:
+    """One line for everybody, before anybody was tried."""
+    number = len(found.lines)
+    wait, they = ("waits", "It") if number == 1 else ("wait", "They")
+    send_at = max(view.wave.send_at for view in found.waves)
+    at = moment(send_at, app.settings.desk.zone)
+    when = f" {they} may leave from {at} on." if send_at > app.clock.now() else ""
+    due = "" if held else when or f" The send time was {at}; a worker sends: distributor run"
+    say(f"Nothing of {what} was tried yet: {number} {wait}.{due}")
+
+
+def _show_people(app: App, ref: str, found: Missing, what: str, *, held: bool) -> None:
     zone = app.settings.desk.zone
-    for line in lines:
+    for line in found.lines:
         known = ", ".join(part for part in (line.name, line.outlet) if part)
         say((known or line.address, "bold"), "  ", line.address if known else "")
         due = f"; next try {moment(line.due_at, zone)}" if line.due_at else ""
         reason = answer(line).plain or "not tried yet"
         say_field("", f"{line.state}: {reason}{due}", width=_INDENT)
     say()
-    people = "1 has" if len(lines) == 1 else f"{len(lines)} have"
-    say(f"{people} not got {ref}, as far as is known.")
-    for state, words in _REMEDIES.items():
-        if any(line.state is state for line in lines):
-            say(words.replace("REF", ref))
+    people = "1 has" if len(found.lines) == 1 else f"{len(found.lines)} have"
+    say(f"{people} not got {what}, as far as is known.")
+    for state in _REMEDIES:
+        versions = {line.version for line in found.lines if line.state is state}
+        if versions:
+            current = found.release.version.number in versions
+            say(_remedy(state, held=held, current=current).replace("REF", ref))
 
 
-def _show_untold(app: App, ref: str) -> None:
+def _remedy(state: DeliveryState, *, held: bool, current: bool) -> str:
+    """What to do about deliveries in that state; ``current`` if some are of the newest version."""
+    if state in _HELD_REMEDIES and held:
+        return _HELD_REMEDIES[state]
+    if state in _HELD_REMEDIES and not current:
+        return f"{state}: {_REPLACED}"
+    return _REMEDIES[state]
+
+
+def _show_untold(app: App, found: Missing) -> None:
     """Print, by address, who has an earlier version and cannot be told by mail."""
-    view, members = app.review.audience(ref)
-    if view is None or not view.wave.audience.had:
-        return
-    untold = [each for each in members if each.reason and each.reason != _TOLD]
-    for each in untold:
+    about = [view.wave for view in found.waves if view.wave.audience.had]
+    untold = {each.address: each for each in app.review.excluded(about) if each.reason != _TOLD}
+    for each in untold.values():
         say((each.address, "bold"))
         say_field("", f"left out: {each.reason}, {each.evidence}", width=_INDENT)
     if untold:
-        say(f"They may have an earlier version and get no mail about the {view.wave.kind}: ring.")
+        kind = kinds_text({wave.kind for wave in about})
+        say(f"They may have an earlier version and get no mail about the {kind}: ring.")
         say()
 
 
-def _say_nobody(app: App, ref: str) -> None:
-    waves = app.review.release(ref).waves
-    if waves and waves[-1].counts:
-        say(f"Nobody: all {sum(waves[-1].counts.values())} have got {ref}.")
+def _say_nobody(app: App, ref: str, found: Missing, what: str) -> None:
+    if found.arrived and found.outlet is not None:
+        say(f"Nobody of {found.outlet}: all {found.arrived} have got {what}.")
+    elif found.arrived:
+        say(f"Nobody: all {found.arrived} have got {what}.")
     else:
         say_why_empty(app, ref)
 

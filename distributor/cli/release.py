@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from distributor.cli.attaching import Alt, Attach, Caption, Credit, Detach, PictureFile
+from distributor.cli.naming import Waves, kinds_of
 from distributor.cli.session import opened, settings_of
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from distributor.core.message import CompiledMessage
     from distributor.core.model import Version
     from distributor.desk.releases import Reading
-    from distributor.review import ReleaseView, WaveView
+    from distributor.review import Member, ReleaseView, WaveView
     from distributor.settings import Desk
 
 app = typer.Typer(help="Releases: read, import, approve, schedule, stop.", no_args_is_help=True)
@@ -363,38 +364,53 @@ def _warn_if_rendered(message: CompiledMessage) -> None:
 
 
 @app.command()
-def audience(ctx: typer.Context, ref: Ref, as_json: AsJson = False) -> None:
-    """Show who gets a release, and who does not and why.
+def audience(ctx: typer.Context, ref: Ref, wave: Waves = None, as_json: AsJson = False) -> None:
+    """Show who gets a release, and who does not and why, of earlier waves too.
 
     Example: distributor release audience R-7
+
+    Example: distributor release audience R-7 --wave general
     """
-    from distributor.cli.output import emit_json, print_table, say, state_text
+    from distributor.cli.output import emit_json, say
     from distributor.cli.reading import unsealed_text
 
+    kinds = kinds_of(wave)
     with opened(ctx) as application:
-        view, members = application.review.audience(ref)
+        view, members = application.review.audience(ref, kinds)
     if as_json:
         emit_json(members)
         return
     if view is None:
         say(f"{ref} is not scheduled. Next: distributor release schedule {ref} --list NAME")
         return
-    if not members:
+    # Of earlier waves, too: then each is named by its wave.
+    several = sum(each.reason is not None for each in members) != (view.wave.exclusions or 0)
+    if members:
+        _show_members(members, several=several)
+    if view.wave.sealed_at is None:
         say(unsealed_text(view.wave))
         return
-    if not view.wave.exclusions:
+    own = f"The {view.wave.kind} wave: " if several else ""
+    say(f"{own}{view.wave.recipients} recipients, {view.wave.exclusions} excluded.")
+
+
+def _show_members(members: list[Member], *, several: bool) -> None:
+    """Print an audience, with the kind of its wave where there are several."""
+    from distributor.cli.output import print_table, say, state_text
+
+    if not any(each.reason for each in members):
         say("Nobody on these lists was left out.")
     print_table(
-        ("ADDRESS", "NAME", "OUTLET", "STATE", "WHY NOT"),
+        ("ADDRESS", "NAME", "OUTLET", *(("WAVE",) if several else ()), "STATE", "WHY NOT"),
         [
             (
-                member.address,
-                member.name,
-                member.outlet,
-                state_text(member.state),
-                f"{member.reason}: {member.evidence}" if member.reason else "",
+                each.address,
+                each.name,
+                each.outlet,
+                *((each.kind.value,) if several else ()),
+                state_text(each.state),
+                f"{each.reason}: {each.evidence}" if each.reason else "",
             )
-            for member in members
+            for each in members
         ],
     )
-    say(f"{view.wave.recipients} recipients, {view.wave.exclusions} excluded.")

@@ -448,14 +448,14 @@ def _held(tx: Connection, ref: str) -> Wave:
 
 
 #: Holds a person lifts only by saying what they waive.
-_BY_NAME = frozenset({HoldReason.LATE, HoldReason.ZONE, HoldReason.RESTORED})
+BY_NAME = frozenset({HoldReason.LATE, HoldReason.ZONE, HoldReason.RESTORED})
 
 
 def _require_waived(wave: Wave, waive: str | None) -> None:
     if wave.reason is HoldReason.CLOCK:
         msg = f"{wave.ref} is held because clocks disagree; that lifts by itself."
         raise Refused(msg, remedy="distributor doctor shows the clocks.")
-    if wave.reason in _BY_NAME and waive != wave.reason:
+    if wave.reason in BY_NAME and waive != wave.reason:
         msg = f"{wave.ref} is held: {wave.reason}."
         raise Refused(msg, remedy=f"distributor release resume {wave.ref} --waive {wave.reason}")
     if waive is not None and waive != wave.reason:

@@ -153,7 +153,7 @@ def test_the_json_has_one_object_a_line_with_every_promised_key(desk: CommandLin
     for line in lines:
         assert list(line) == [
             *("address", "outlet", "state", "attempts", "code", "enhanced", "reply", "relay"),
-            *("message_id", "at", "name", "due_at"),
+            *("message_id", "at", "name", "due_at", "kind", "version"),
         ]
     lost = lines[2]
     assert (lost["state"], lost["code"], lost["reply"]) == ("uncertain", None, None)
@@ -164,6 +164,7 @@ def test_the_json_has_one_object_a_line_with_every_promised_key(desk: CommandLin
 def test_row_9_no_cell_of_the_csv_is_a_formula(desk: CommandLine) -> None:
     rows = list(csv.DictReader(io.StringIO(desk.says("log", "R-1", "--csv"))))
     assert len(rows) == 5
+    assert [(row["kind"], row["version"]) for row in rows] == [("general", "1")] * 5
     cells = [cell for row in rows for cell in row.values()]
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
     assert rows[1]["outlet"] == "'=cmd()|' /C calc'!A0"
@@ -216,6 +217,10 @@ def test_row_32_sql_in_a_filter_is_only_a_word_that_matches_nothing(
         ["R-1", "ann@herald.example", "--csv"],
         ["R-1", "ann@herald.example", "--state", "refused"],
         ["R-1", "--follow", "--outlet", "x"],
+        ["R-1", "--wave", "nonsense"],
+        ["R-1", "--follow", "--wave", "general"],
+        ["R-1", "ann@herald.example", "--wave", "general"],
+        ["R-1", "--tests", "--wave", "general"],
         [],
     ],
 )

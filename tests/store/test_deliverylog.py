@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import update
 
-from distributor.core.model import Outcome
+from distributor.core.model import Outcome, WaveKind
 from distributor.core.states import DeliveryState
 from distributor.store import deliverylog
 from distributor.store.deliverylog import Filter
@@ -63,6 +63,8 @@ def shown(database: Database, wave: Wave, wanted: Filter) -> list[str]:
         (Filter(outlet="Écho"), ["Écho"]),
         (Filter(outlet="ÉCHO"), ["Écho"]),
         (Filter(states={DeliveryState.REFUSED}, outlet="Écho"), []),
+        (Filter(kinds={WaveKind.GENERAL}), ["Écho", "THE PAPER"]),
+        (Filter(kinds={WaveKind.CORRECTION, WaveKind.RESEND}), []),
     ],
 )
 def test_lines_are_filtered_as_people_write(
@@ -77,6 +79,7 @@ def test_a_line_says_what_the_server_said(database: Database, wave: Wave) -> Non
     assert (line.state, line.attempts, line.code) == (DeliveryState.ACCEPTED, 1, 250)
     assert (line.reply, line.relay, line.at) == ("so the server said", "main", NOON)
     assert line.message_id.endswith("@desk.example>")
+    assert (line.kind, line.version) == (WaveKind.GENERAL, 1)
 
 
 def test_an_address_shows_its_attempts_in_any_case(database: Database, wave: Wave) -> None:
