@@ -10,8 +10,8 @@ from distributor.cli.naming import kinds_text, spoken_of
 from distributor.cli.output import say, say_field
 from distributor.cli.reading import moment, unsealed_text
 from distributor.core.audience import ExclusionReason
-from distributor.core.states import DeliveryState, HoldReason, WaveState
-from distributor.desk.waves import BY_NAME
+from distributor.core.hold import hold_words, resume_order
+from distributor.core.states import DeliveryState, WaveState
 
 if TYPE_CHECKING:
     from distributor.app import App
@@ -55,16 +55,6 @@ _HELD_REMEDIES = {
 }
 _REPLACED = "there is a newer version of REF, so this one is not sent again; ring them."
 _MEANWHILE = "Nothing of it leaves meanwhile."
-#: Why a wave is held, in a sentence.
-_HELD = {
-    HoldReason.PERSON: "by a person, whom the audit names (person)",
-    HoldReason.CLOCK: "clocks disagree (clock)",
-    HoldReason.LATE: "its first mail would leave too late (late)",
-    HoldReason.REFUSED: "the mail server refuses us, or nearly everybody (refused)",
-    HoldReason.RESTORED: "this database is a copy (restored)",
-    HoldReason.ZONE: "the rules of the embargo's time zone have changed (zone)",
-    HoldReason.EMPTY: "nobody was left to send to (empty)",
-}
 
 
 def show_missed(app: App, ref: str, found: Missing) -> None:
@@ -86,14 +76,10 @@ def show_missed(app: App, ref: str, found: Missing) -> None:
 def _say_held(ref: str, found: Missing) -> bool:
     """Say first that the newest wave is held, and the way on; gives whether it is."""
     newest = found.release.waves[-1].wave if found.release.waves else None
-    if newest is None or newest.reason is None or newest.state is not WaveState.HELD:
+    if newest is None or newest.state is not WaveState.HELD:
         return False
-    say((f"{ref} is held: ", "bold yellow"), f"{_HELD[newest.reason]}. ", _MEANWHILE)
-    if newest.reason is HoldReason.CLOCK:
-        say("It goes on by itself once they agree: distributor doctor shows them.")
-    else:
-        waive = f" --waive {newest.reason}" if newest.reason in BY_NAME else ""
-        say(f"Go on: distributor release resume {ref}{waive}")
+    say((f"{ref} is held ", "bold yellow"), f"({hold_words(newest)}). ", _MEANWHILE)
+    say(f"To go on: {resume_order(newest)}")
     return True
 
 

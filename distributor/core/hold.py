@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 WAIVED_BY_NAME: Final = frozenset({HoldReason.LATE, HoldReason.ZONE, HoldReason.RESTORED})
 
 _MEANS: Final[Mapping[HoldReason, str]] = {
-    HoldReason.PERSON: "a person ordered it",
+    HoldReason.PERSON: "by a person, whom the audit names",
     HoldReason.CLOCK: "the clocks disagree; it goes on by itself once they agree for a minute",
     HoldReason.LATE: "its first mail would have left too late to be news",
     HoldReason.REFUSED: "the mail server refuses the sender, the content or the quota",
@@ -30,11 +30,17 @@ def hold_words(wave: Wave) -> str:
     return f"{wave.reason}: {_MEANS[wave.reason]}" if wave.reason is not None else ""
 
 
+def resume_order(wave: Wave) -> str:
+    """The order that lets a held wave go on; for clocks, which none mends, the one that looks."""
+    if wave.reason is HoldReason.CLOCK:
+        return "distributor doctor"
+    waive = f" --waive {wave.reason}" if wave.reason in WAIVED_BY_NAME else ""
+    return f"distributor release resume {wave.ref}{waive}"
+
+
 def going_on(wave: Wave) -> str:
     """What to do about a held wave: the order that lets it go on, and what to look at before."""
-    order = f"distributor release resume {wave.ref}"
-    if wave.reason in WAIVED_BY_NAME:
-        order += f" --waive {wave.reason}"
+    order = resume_order(wave)
     if wave.reason is HoldReason.REFUSED:
         return f"Read the replies: distributor log {wave.ref} --missed; then: {order}"
     return order

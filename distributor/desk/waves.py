@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from distributor.core.audience import exclusion
-from distributor.core.hold import going_on
+from distributor.core.hold import WAIVED_BY_NAME, going_on
 from distributor.core.model import (
     AudienceRule,
     EmbargoState,
@@ -279,7 +279,7 @@ def way_back(wave: Wave) -> str:
     """What a person orders to be free of a wave that is not over."""
     if wave.state is WaveState.HELD:
         stop = "cancel" if has_begun(wave) else "unschedule"
-        return f"{going_on(wave)} lets it go on; or: distributor release {stop} {wave.ref}"
+        return f"To go on: {going_on(wave)}; or: distributor release {stop} {wave.ref}"
     if has_begun(wave):
         return f"Wait until it is over, or: distributor release cancel {wave.ref}"
     return f"First: distributor release unschedule {wave.ref}"
@@ -447,15 +447,11 @@ def _held(tx: Connection, ref: str) -> Wave:
     return wave
 
 
-#: Holds a person lifts only by saying what they waive.
-BY_NAME = frozenset({HoldReason.LATE, HoldReason.ZONE, HoldReason.RESTORED})
-
-
 def _require_waived(wave: Wave, waive: str | None) -> None:
     if wave.reason is HoldReason.CLOCK:
         msg = f"{wave.ref} is held because clocks disagree; that lifts by itself."
         raise Refused(msg, remedy="distributor doctor shows the clocks.")
-    if wave.reason in BY_NAME and waive != wave.reason:
+    if wave.reason in WAIVED_BY_NAME and waive != wave.reason:
         msg = f"{wave.ref} is held: {wave.reason}."
         raise Refused(msg, remedy=f"distributor release resume {wave.ref} --waive {wave.reason}")
     if waive is not None and waive != wave.reason:

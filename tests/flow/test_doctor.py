@@ -233,7 +233,10 @@ def test_a_held_release_is_named_with_its_reason(desk: CommandLine, database: Da
     database.write(lambda tx: waves.hold(tx, wave, HoldReason.PERSON, order)).result()
     check = examined(desk)["next release"]
     assert check.verdict == "warning"
-    assert check.says == "R-1 is held (person: a person ordered it): nothing of it leaves"
+    assert (
+        check.says
+        == "R-1 is held (person: by a person, whom the audit names): nothing of it leaves"
+    )
     assert check.remedy == "distributor release resume R-1"
 
 

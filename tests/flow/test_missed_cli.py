@@ -334,8 +334,8 @@ def test_once_something_was_tried_who_still_waits_is_named(
     ("reason", "told", "way"),
     [
         (HoldReason.PERSON, "by a person", "release resume R-1"),
-        (HoldReason.REFUSED, "refuses us", "release resume R-1"),
-        (HoldReason.LATE, "too late", "release resume R-1 --waive late"),
+        (HoldReason.REFUSED, "refuses the sender", "release resume R-1"),
+        (HoldReason.LATE, "too late to be news", "release resume R-1 --waive late"),
         (HoldReason.CLOCK, "clocks disagree", "distributor doctor"),
     ],
 )
@@ -349,7 +349,7 @@ def test_a_held_wave_is_said_first_with_the_way_on_and_no_advice_to_send_again(
     recorded(database, *(a_result(each.id, 7, Outcome.REFUSED) for each in rows))
     database.write(lambda tx: waves.hold(tx, wave_of(database, wave), reason, ORDER)).result()
     first, second, *rest = desk.says("log", "R-1", "--missed").splitlines()
-    assert first.startswith("R-1 is held: ")
+    assert first.startswith("R-1 is held (")
     assert told in first
     assert first.endswith("Nothing of it leaves meanwhile.")
     assert way in second
@@ -364,7 +364,7 @@ def test_what_waits_while_held_is_said_to_wait_for_that(
     database.write(lambda tx: waves.hold(tx, wave, HoldReason.PERSON, ORDER)).result()
     first, second, third = desk.says("log", "R-1", "--missed").splitlines()
     assert "by a person" in first
-    assert second == "Go on: distributor release resume R-1"
+    assert second == "To go on: distributor release resume R-1"
     assert third == "Nothing of R-1 was tried yet: 3 wait."
 
 

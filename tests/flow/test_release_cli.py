@@ -107,10 +107,10 @@ def test_hold_resume_and_cancel_say_the_numbers_and_the_way_on(approved: Command
     assert "release cancel R-1" in held
     assert "held already" in approved.refuses("release", "hold", "R-1")
     shown = approved.says("release", "show", "R-1")
-    assert "person: a person ordered it. Nothing of it leaves." in shown
+    assert "person: by a person, whom the audit names. Nothing of it leaves." in shown
     assert "distributor release resume R-1" in shown
     # Waiting would never end, and cancelling would drop who has not got it.
-    assert "release resume R-1 lets" in approved.refuses(
+    assert "To go on: distributor release resume R-1" in approved.refuses(
         "release", "edit", "R-1", "--language", "fr"
     )
     assert "goes on (planned)" in approved.says("release", "resume", "R-1")
