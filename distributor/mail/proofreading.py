@@ -174,6 +174,8 @@ def _samples(proof: Proof, paper: Stationery, aside: set[str]) -> None:
     contents = [_advance("en"), _least("en"), *(_sample(language) for language in _LANGUAGES)]
     own = {*proof.overrides, *proof.additions}
     for kind, sample in product(kinds, contents):
+        if kind in SEQUELS and sample.language not in LANGUAGES:
+            continue  # what such a language changes shows in a release already
         content = _speaking(kind, sample)
         while True:
             used = replace(paper, without=frozenset(aside))

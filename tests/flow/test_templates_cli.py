@@ -155,7 +155,7 @@ def test_what_costs_time_or_room_is_a_warning(desk: CommandLine) -> None:
         desk,
         {
             "release/body.txt.j2": "one\n{{ recipient.name | upper }}",
-            "release/body.html.j2": FRAME + "<p>words of it</p>\n" * 5_000 + "{% endblock %}",
+            "release/body.html.j2": FRAME + "<p>words of it</p>\n" * 2_200 + "{% endblock %}",
         },
     )
     code, found = checked(desk)
