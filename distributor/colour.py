@@ -52,7 +52,7 @@ def normal(text: str) -> str | None:
     if not _COLOUR.fullmatch(text):
         return None
     digits = text[1:].lower()
-    return "#" + ("".join(2 * digit for digit in digits) if len(digits) == 3 else digits)  # noqa: PLR2004
+    return "#" + ("".join(2 * digit for digit in digits) if len(digits) == 3 else digits)  # noqa: PLR2004 - #abc
 
 
 def contrast(one: str, other: str) -> float:

@@ -168,7 +168,7 @@ def _settle_numbers(words: tuple[Word, ...]) -> list[Word]:
             clock = read_words(f"{hour:02}:{minute:02} hrs")[0].value
             settled.append(replace(word, kind=Kind.TIME, value=clock))
             has_time = True
-        elif has_time and len(days) == 1 and days[0].year is None and 19 < hour < 22:  # noqa: PLR2004
+        elif has_time and len(days) == 1 and days[0].year is None and 19 < hour < 22:  # noqa: PLR2004 - a year
             settled = [_with_year(before, int(word.text)) for before in settled]
         else:
             settled.append(word)

@@ -126,7 +126,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes, int]]:
         start = at
         while data[at + 1] == 0xFF:  # noqa: PLR2004 - fill bytes before a marker
             at += 1
-        if data[at] != 0xFF:  # noqa: PLR2004
+        if data[at] != 0xFF:  # noqa: PLR2004 - a marker begins so
             raise ValueError
         marker = data[at + 1]
         if marker == _EOI:
@@ -134,7 +134,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes, int]]:
             return
         (length,) = struct.unpack_from(">H", data, at + 2)
         end = at + 2 + length
-        if length < 2 or end > len(data):  # noqa: PLR2004
+        if length < 2 or end > len(data):  # noqa: PLR2004 - it counts itself
             raise ValueError
         if marker == _SOS:
             found = _MARKER.search(data, end)
@@ -205,7 +205,7 @@ def _entries(tiff: bytes) -> dict[int, tuple[int, bytes]]:
 
 def _orientation(tiff: bytes) -> int | None:
     kind, value = _entries(tiff).get(_ORIENTATION, (0, b""))
-    if kind != _SHORT or len(value) < 2:  # noqa: PLR2004
+    if kind != _SHORT or len(value) < 2:  # noqa: PLR2004 - a short
         return None
     return int.from_bytes(value[:2], "little" if tiff[:2] == b"II" else "big")
 

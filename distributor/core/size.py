@@ -52,9 +52,9 @@ def encoded_size(octets: int) -> int:
 
 def size_words(octets: int) -> str:
     """A size as people say it: 812 bytes, 41 kB, 3.4 MB."""
-    if octets < 1_000:  # noqa: PLR2004
+    if octets < 1_000:  # noqa: PLR2004 - a kilobyte
         return f"{octets} bytes"
-    if octets < 999_500:  # noqa: PLR2004
+    if octets < 999_500:  # noqa: PLR2004 - what rounds to 1000 kB
         return f"{octets / 1_000:.0f} kB"
     return f"{octets / 1_000_000:.1f} MB"
 
