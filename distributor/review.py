@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from dataclasses import dataclass
 from datetime import timedelta
-from html import unescape
 from typing import TYPE_CHECKING
 
-from distributor.core import size
 from distributor.core.address import key_of
 from distributor.core.audience import ExclusionReason
-from distributor.core.enclosures import content_id
 from distributor.core.final import whole_of
 from distributor.core.forecast import Forecast, forecast
-from distributor.core.letter import domain_of
 from distributor.core.message import CompiledMessage
-from distributor.core.model import Finding, Recipient, reference
+from distributor.core.model import Recipient, reference
 from distributor.core.sequel import REPLACING
 from distributor.core.states import DeliveryState, VersionState, WaveState
 from distributor.errors import NotFound
 from distributor.mail.compiling import (
     compile_message,
     decoded_parts,
-    headers_of,
     letter_of,
     release_line_of,
     subject_of,
 )
+from distributor.mail.preview import Preview, with_pictures
 from distributor.mail.sequels import Message, messages
 from distributor.store import (
     attachments,
@@ -52,10 +47,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from distributor.core.enclosures import OctetsOf
     from distributor.core.limits import Limits
     from distributor.core.message import ReleaseContent
-    from distributor.core.model import Attachment, Version, Wave, WaveKind
+    from distributor.core.model import Version, Wave, WaveKind
     from distributor.mail.stationery import Stationery
     from distributor.store.audit import Entry
     from distributor.store.database import Database
@@ -161,53 +155,6 @@ class Missing:
             view.wave.first_mail_at is None and set(view.counts) <= {DeliveryState.QUEUED}
             for view in self.waves
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """One mail as it would leave: its final bytes, and what a reader's program makes of them.
-
-    ``release_line`` is what must stand at its head, in the text and in the HTML. The signature that
-    a worker puts above it is not there yet. ``page`` is the HTML with
-    its pictures in it, so that it can be looked at alone.
-    """
-
-    ref: str
-    data: bytes
-    subject: str
-    text: str
-    html: str
-    approved: bool
-    version: Version
-    release_line: str
-    page: str
-    attachments: tuple[Attachment, ...] = ()
-
-    @property
-    def headers(self) -> list[tuple[str, str]]:
-        """The headers in their order, decoded."""
-        return headers_of(self.data)
-
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        """What is to be said of it: its sizes, and a release line that its templates left out."""
-        line = _flat(self.release_line)
-        seen = (("text", _flat(self.text)), ("HTML", _flat(unescape(self.html))))
-        missing = tuple(
-            Finding("release-line", "warning", f"the {part} does not hold the release line: {line}")
-            for part, words in seen
-            if line not in words
-        )
-        return (*missing, *size.findings(len(self.html.encode()), len(self.data)))
-
-
-def _content(kind: str, *found: Message) -> ReleaseContent:
-    """What a message of that kind was compiled from, of all that its version has."""
-    return next((each.content for each in found if each.kind == kind), found[0].content)
-
-
-def _flat(text: str) -> str:
-    return " ".join(text.split())
 
 
 #: Whose name stands in a preview that is for nobody in particular.
@@ -466,15 +413,9 @@ def _view(wave: Wave, counts: dict[DeliveryState, int], names: dict[int, str]) -
     )
 
 
-def with_pictures(html: str, version: Version, octets_of: OctetsOf) -> str:
-    """The HTML with each picture in it, where the mail has it in a part of its own."""
-    domain = domain_of(version.sender.address)
-    for each in version.draft.attachments:
-        if each.picture is not None:
-            octets = b64encode(b"".join(octets_of(each.digest))).decode("ascii")
-            source = f"cid:{content_id(each, domain)}"
-            html = html.replace(source, f"data:{each.media_type};base64,{octets}")
-    return html
+def _content(kind: str, *found: Message) -> ReleaseContent:
+    """What a message of that kind was compiled from, of all that its version has."""
+    return next((each.content for each in found if each.kind == kind), found[0].content)
 
 
 def _copy(tx: Connection, version: Version, address: str) -> Copy:
