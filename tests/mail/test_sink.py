@@ -166,16 +166,13 @@ def test_stopping_closes_connections_that_are_still_open() -> None:
         socket.create_connection(("127.0.0.1", sink.port), 1)
 
 
-def test_our_own_sessions_deliver_thousands_quickly() -> None:
+def test_our_own_sessions_deliver_a_thousand_to_it() -> None:
     with Sink() as sink:
-        began = time.perf_counter()
         outcomes = asyncio.run(flood(sink.port, 1000, 8))
-        rate = 1000 / (time.perf_counter() - began)
     assert outcomes == [Outcome.ACCEPTED] * 1000
     assert {mail.rcpt_tos for mail in sink.received} == {
         (f"a{number}@daily.example",) for number in range(1000)
     }
-    assert rate > 100
 
 
 def test_it_runs_as_a_process_of_its_own_and_ends_on_sigterm(tmp_path: Path) -> None:

@@ -1,0 +1,31 @@
+"""What reading costs, told by how it grows: a busy machine slows a clock, not a proportion."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SMALL_S = 0.25
+"""Seconds of processor time below which a text is read at once, however they came about."""
+
+STEEPEST = 8
+"""Four times the text may cost up to this many times as much; the square of four is sixteen."""
+
+
+def effort(work: Callable[[], object]) -> float:
+    """Return the least processor time, in seconds, that this thread spent on `work` in three goes."""
+    goes: list[float] = []
+    for _ in range(3):
+        began = time.thread_time()
+        work()
+        goes.append(time.thread_time() - began)
+    return min(goes)
+
+
+def read_at_once(read: Callable[[str], object], text: str) -> bool:
+    """Return whether `read` gets through `text` quickly, or in proportion to its length."""
+    whole = effort(lambda: read(text))
+    return whole < SMALL_S or whole < STEEPEST * effort(lambda: read(text[: len(text) // 4]))
