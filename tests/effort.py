@@ -16,7 +16,7 @@ STEEPEST = 8
 
 
 def effort(work: Callable[[], object]) -> float:
-    """Return the least processor time, in seconds, that this thread spent on `work` in three goes."""
+    """Return the least seconds of processor time that this thread spent on `work` in three goes."""
     goes: list[float] = []
     for _ in range(3):
         began = time.thread_time()
