@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 JUDGES := tests/judges
+# Two processes: many tests wait for a clock or a server. More of them were not tried.
+JOBS ?= 2
 UV ?= $(shell command -v uv || echo $(BIN)/uv)
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
@@ -53,8 +55,8 @@ $(JUDGES)/node_modules/installed: $(JUDGES)/package-lock.json
 	elif npm ci --prefix $(JUDGES) --ignore-scripts --no-audit --no-fund --silent; then touch $@; \
 	else echo "npm could not install $(JUDGES): its judges are left out"; fi
 
-test: setup judges ## every test, with coverage, and what was left out
-	$(PYTEST) --cov --cov-report=term:skip-covered
+test: setup judges ## every test, with coverage, and what was left out; JOBS=2 at a time
+	$(PYTEST) -n $(JOBS) --dist worksteal --cov --cov-report=term:skip-covered
 
 test-fast: setup judges ## the tests that need no server of their own; stops at the first failure
 	$(PYTEST) -q -x -m "not postgresql and not slow"
