@@ -237,9 +237,10 @@ def claimed(
 
 def marked(database: Database, claim: Claim, *, limit: int = 50) -> list[Delivery]:
     """Mark the next rows of a claim for the wire."""
-    return database.write(
+    group, _ = database.write(
         lambda tx: deliveries.mark_sending(tx, claim, limit=limit, now=NOON),
     ).result()
+    return group
 
 
 _STATE = {

@@ -261,6 +261,7 @@ def _sqlite(url: URL, busy_timeout_s: float) -> Engine:
         url,
         hide_parameters=True,
         connect_args={"timeout": busy_timeout_s},
+        pool_use_lifo=True,
     )
 
     @event.listens_for(engine, "connect")
@@ -271,6 +272,7 @@ def _sqlite(url: URL, busy_timeout_s: float) -> Engine:
         for pragma in (
             "synchronous=FULL",
             "foreign_keys=ON",
+            "temp_store=MEMORY",
             f"busy_timeout={int(busy_timeout_s * 1000)}",
         ):
             connection.execute(f"PRAGMA {pragma}")

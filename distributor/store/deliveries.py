@@ -150,21 +150,24 @@ def stored_counts(tx: Connection, wave_id: int) -> tuple[int, int]:
 # --- the wire ----------------------------------------------------------------------------------
 
 
-def mark_sending(tx: Connection, claim: Claim, *, limit: int, now: datetime) -> list[Delivery]:
-    """Mark the next queued rows of a claimed batch and give them out.
+def mark_sending(
+    tx: Connection, claim: Claim, *, limit: int, now: datetime
+) -> tuple[list[Delivery], bool]:
+    """Mark the next queued rows of a claimed batch and give them out, with whether more wait.
 
     Addresses suppressed since the sealing are not given out but moved to ``suppressed``. The
     caller has locked the batch in this transaction.
     """
     dialect = tx.dialect.name
-    asked = {"batch": claim.batch_id, "limit": limit, "now": now}
-    rows, _ = read_gathered(tx, _next_queued(dialect), asked)
+    asked = {"batch": claim.batch_id, "limit": limit + 1, "now": now}
+    found, _ = read_gathered(tx, _next_queued(dialect), asked)
+    rows, more = found[:limit], len(found) > limit
     stopped = [row[0] for row in rows if row[-1]]
     if stopped:
         _suppress(tx, stopped, now)
         rows = [row for row in rows if not row[-1]]
     if not rows:
-        return []
+        return [], more
     check_move(DeliveryState.QUEUED, DeliveryState.SENDING)
     group = {"batch": claim.batch_id, "first": rows[0][0], "last": rows[-1][0]}
     done = tx.execute(_marking(), {**group, "token": claim.token, "now": now})
@@ -172,7 +175,7 @@ def mark_sending(tx: Connection, claim: Claim, *, limit: int, now: datetime) -> 
         # Somebody was quicker with some of them: what now bears our token is ours.
         ours = set(tx.execute(_marked(), {**group, "token": claim.token}).scalars())
         rows = [row for row in rows if row[0] in ours]
-    return [_delivery(row, now) for row in rows]
+    return [_delivery(row, now) for row in rows], more
 
 
 def _delivery(row: Sequence[Any], now: datetime) -> Delivery:
@@ -290,6 +293,8 @@ def unmark(
     tx: Connection, claim: Claim, ids: Sequence[int], to: DeliveryState, now: datetime
 ) -> None:
     """Put marked rows that never reached the wire back (or where the shut gate sends them)."""
+    if not ids:
+        return
     check_move(DeliveryState.SENDING, to)
     tx.execute(
         update(deliveries)

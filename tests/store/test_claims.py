@@ -354,9 +354,10 @@ def test_i5_the_date_of_the_first_marking_is_kept(database: Database) -> None:
     database.write(
         lambda tx: deliveries.unmark(tx, claim, [delivery.id], DeliveryState.QUEUED, NOON),
     ).result()
-    (again,) = database.write(
+    (again,), more = database.write(
         lambda tx: deliveries.mark_sending(tx, claim, limit=50, now=NOON + HOUR),
     ).result()
+    assert not more
     assert again.dated_at == NOON
     assert again.reference == delivery.reference
 

@@ -82,6 +82,8 @@ class Holding:
     #: When the gate was last found open, until something changed.
     open_s: float = float("-inf")
     outstanding: int = 0
+    #: Whether rows of it wait that were never given out, or were and came back to wait.
+    waits: bool = True
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     #: How often each delivery was cut off between MAIL and the dot under this claim.
     cut_off: Counter[int] = field(default_factory=Counter[int])
@@ -96,9 +98,10 @@ class Holding:
         if count:
             self.settled.clear()
 
-    def came_back(self, count: int) -> None:
-        """So many are recorded."""
+    def came_back(self, count: int, *, to_wait: bool = False) -> None:
+        """So many are recorded; with ``to_wait`` they are to be given out again."""
         self.outstanding -= count
+        self.waits = self.waits or to_wait
         if not self.outstanding:
             self.settled.set()
 
@@ -229,7 +232,7 @@ class Claims:
             return None
         if wave.state is WaveState.READY:
             waves.move(tx, wave, WaveState.SENDING, Order(DESK, now))
-        wave = waves.get(tx, wave.id)
+            wave = waves.get(tx, wave.id)
         return Holding(
             replace(found, token=token, wave=wave),
             leased_until_s=asked_s + self._policy.lease_s,
@@ -264,19 +267,24 @@ class Claims:
     async def mark(self, holding: Holding) -> list[Delivery]:
         """Mark the next group of a claim for the wire; empty when there is none, or it is lost."""
         now = self._clock.reading().now
-        group = await commit(self._database, lambda tx: self._mark(tx, holding, now))
+        # What comes back to wait from here on may have been too late for the query.
+        holding.waits = False
+        group, more = await commit(self._database, lambda tx: self._mark(tx, holding, now))
         holding.sent_out(len(group))
+        holding.waits = holding.waits or more
         return group
 
-    def _mark(self, tx: Connection, holding: Holding, now: datetime) -> list[Delivery]:
+    def _mark(
+        self, tx: Connection, holding: Holding, now: datetime
+    ) -> tuple[list[Delivery], bool]:
         if not batches.hold_fast(tx, holding.claim):
             holding.lost, holding.open_s = True, float("-inf")
-            return []
+            return [], False
         wave = waves.get(tx, holding.wave.id)
         if wave.state is not WaveState.SENDING or self._is_over(wave, now):
-            return []
+            return [], False
         if self._hold_if_late(tx, wave, now):
-            return []
+            return [], False
         return deliveries.mark_sending(tx, holding.claim, limit=GROUP, now=now)
 
     async def take_back(
@@ -295,7 +303,7 @@ class Claims:
             deliveries.unmark(tx, holding.claim, ids, to, now)
 
         await persist(lambda: commit(self._database, work))
-        holding.came_back(len(back))
+        holding.came_back(len(back), to_wait=to is DeliveryState.QUEUED)
 
     async def give_back(self, holding: Holding) -> None:
         """End a claim; what is left in it is there for the next one.

@@ -14,7 +14,7 @@ from distributor.core.message import CompiledMessage
 from distributor.core.timing import Shut
 from distributor.errors import IllegalMove, MessageError, StoreError
 from distributor.mail.compiling import letter_of
-from distributor.stages.dispatch.claims import GROUP, RETRY_S, Claims, persist
+from distributor.stages.dispatch.claims import RETRY_S, Claims, persist
 from distributor.stages.dispatch.couriers import IDLE_S
 from distributor.stages.dispatch.fleet import Fleet
 from distributor.stages.dispatch.parcels import Parcel
@@ -219,7 +219,7 @@ class Dispatch:
         A failure on the way is not tidied up after: what is known is in the flight log.
         """
         await self._load_letters(holding)
-        while await self._feed(holding):
+        while holding.waits and await self._feed(holding):
             await self._settle(holding)
         await self._settle(holding)
         await self.claims.give_back(holding)
@@ -251,11 +251,10 @@ class Dispatch:
                 if not await self._fleet.room(LOOK_S):
                     continue
                 group = await persist(lambda: self.claims.mark(holding))
-                if not group:
-                    break
-                fed = True
-                await self._hand_out(holding, group)
-                if len(group) < GROUP:
+                if group:
+                    fed = True
+                    await self._hand_out(holding, group)
+                if not holding.waits:
                     break
         finally:
             self._feeding.release()

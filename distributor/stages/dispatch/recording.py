@@ -83,6 +83,12 @@ class Return:
         return facts.phase is not Phase.CONNECT and not (facts.phase is Phase.MAIL and stopped)
 
 
+    @property
+    def waits_again(self) -> bool:
+        """Whether its row is queued again."""
+        return self.judgement.outcome is Outcome.NOT_SENT and not self.put_off
+
+
 def _was_cut_off(facts: TransactionFacts, judgement: Judgement) -> bool:
     """Whether a mail that was not sent failed on its way to the dot by nobody's decision."""
     begun = facts.phase not in {Phase.CONNECT, Phase.MAIL}
@@ -217,7 +223,7 @@ class Recorder:
         if len(self._returns) < UNSAVED_LIMIT:
             self._room.set()
         for back in group:
-            back.holding.came_back(1)
+            back.holding.came_back(1, to_wait=back.waits_again)
         await self._look_for_faults(group)
 
     def _write(self, tx: Connection, group: list[Return]) -> int:
@@ -236,7 +242,8 @@ class Recorder:
                     DeliveryState.QUEUED,
                     back.ended_at,
                 )
-        for wave_id in {back.holding.wave.id for back in on_wire}:
+        begun = (back.holding.wave for back in on_wire if back.holding.wave.first_mail_at is None)
+        for wave_id in {wave.id for wave in begun}:
             first = min(back.started_at for back in on_wire if back.holding.wave.id == wave_id)
             waves.note_first_mail(tx, wave_id, first)
         return late
