@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import event, select, text, update
 
 from distributor.core.states import WaveState
 from distributor.errors import IllegalMove
@@ -77,6 +77,30 @@ def test_the_next_retry_is_known(database: Database) -> None:
     with database.read() as tx:
         assert recovery.next_retry(tx, NOON) == NOON + 5 * MINUTE
         assert recovery.next_retry(tx, NOON + HOUR) is None
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"])  # PostgreSQL rightly reads so small a table
+def test_what_every_tick_asks_is_looked_up_and_not_searched_for(database: Database) -> None:
+    asked: list[tuple[str, Any]] = []
+
+    def listen(*said: Any) -> None:
+        asked.append((said[2], said[3]))
+
+    with database.read() as tx:
+        event.listen(tx.engine, "before_cursor_execute", listen)
+        recovery.next_retry(tx, NOON)
+        recovery.waves_with_due_retries(tx, NOON)
+        waves.next_send_at(tx, NOON)
+        batches.owners_with_lapsed_lease(tx, NOON)
+        event.remove(tx.engine, "before_cursor_execute", listen)
+        plans = [
+            step.detail
+            for statement, values in asked
+            for step in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+        ]
+    assert len(plans) > len(asked) >= 4
+    # "SEARCH deliveries" alone is what SQLite calls a scan for a minimum.
+    assert not [step for step in plans if " USING " not in step and "TEMP" not in step]
 
 
 @pytest.mark.postgresql

@@ -274,9 +274,7 @@ class Claims:
         holding.waits = holding.waits or more
         return group
 
-    def _mark(
-        self, tx: Connection, holding: Holding, now: datetime
-    ) -> tuple[list[Delivery], bool]:
+    def _mark(self, tx: Connection, holding: Holding, now: datetime) -> tuple[list[Delivery], bool]:
         if not batches.hold_fast(tx, holding.claim):
             holding.lost, holding.open_s = True, float("-inf")
             return [], False

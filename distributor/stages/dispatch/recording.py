@@ -82,7 +82,6 @@ class Return:
         stopped = facts.shut is not None or (facts.local and facts.code is None)
         return facts.phase is not Phase.CONNECT and not (facts.phase is Phase.MAIL and stopped)
 
-
     @property
     def waits_again(self) -> bool:
         """Whether its row is queued again."""

@@ -166,6 +166,14 @@ Index(
 )
 Index("ix_deliveries_wave_id_state", deliveries.c.wave_id, deliveries.c.state)
 Index("ix_deliveries_batch_id", deliveries.c.batch_id)
+#: The deferred alone: every tick asks for the soonest of them, and nearly all rows are not.
+_deferred = deliveries.c.due_at.is_not(None)
+Index(
+    "ix_deliveries_due_at",
+    deliveries.c.due_at,
+    sqlite_where=_deferred,
+    postgresql_where=_deferred,
+)
 
 attempts = Table(
     "attempts",
