@@ -179,6 +179,7 @@ class Dispatch:
                 await self._slots.acquire()
                 begins = not self.claims.any
                 holding = await self._claim()
+                self._drop_letters()
                 if holding is None:
                     self._slots.release()
                     await self._nap()
@@ -225,17 +226,19 @@ class Dispatch:
         await self.claims.give_back(holding)
         self._slots.release()
         if not self.claims.any:
-            self._forget()
-        elif holding.wave.version_id not in self.claims.versions:
-            # A letter with attachments is large; another release may be sent for hours.
-            self._letters.pop(holding.wave.version_id, None)
+            # Every outcome is committed: the flight log has nothing left to tell. One that cannot
+            # be cut only stays longer; what it says of old claims is not asked.
+            with contextlib.suppress(OSError):
+                self._flight.clear()
 
-    def _forget(self) -> None:
-        """Every outcome is committed: flight log and letters have nothing left to tell."""
-        self._letters.clear()
-        # A log that cannot be cut only stays longer; what it says of old claims is not asked.
-        with contextlib.suppress(OSError):
-            self._flight.clear()
+    def _drop_letters(self) -> None:
+        """Let go of the letters of which nothing is held, now that the next batch would be.
+
+        One with attachments is large, and another release may be sent for hours; but the batches
+        in hand may all end before the next one of their wave is claimed.
+        """
+        held = self.claims.versions
+        self._letters = {key: kept for key, kept in self._letters.items() if key in held}
 
     async def _feed(self, holding: Holding) -> bool:
         """Hand a claim's queued rows to the couriers; False when there is none to hand out."""
