@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+#: So many seconds of processor time are little, whatever they grow like.
 SMALL_S = 0.25
-"""Seconds of processor time below which a text is read at once, however they came about."""
-
+#: Four times the text may cost up to this many times as much; the square of four is sixteen.
 STEEPEST = 8
-"""Four times the text may cost up to this many times as much; the square of four is sixteen."""
 
 
 def effort(work: Callable[[], object]) -> float:
-    """Return the least seconds of processor time that this thread spent on `work` in three goes."""
+    """Return the least processor time, in seconds, that ``work`` took this thread in three goes."""
     goes: list[float] = []
     for _ in range(3):
         began = time.thread_time()
@@ -26,6 +25,6 @@ def effort(work: Callable[[], object]) -> float:
 
 
 def read_at_once(read: Callable[[str], object], text: str) -> bool:
-    """Return whether `read` gets through `text` quickly, or in proportion to its length."""
+    """Return whether ``read`` gets through `text` quickly, or in proportion to its length."""
     whole = effort(lambda: read(text))
     return whole < SMALL_S or whole < STEEPEST * effort(lambda: read(text[: len(text) // 4]))

@@ -59,7 +59,7 @@ def configure(folder: Path, port: int) -> None:
 def queue(folder: Path) -> None:
     """Store one mail per recipient, by template, to be rendered when it is sent."""
     from post_office import mail  # noqa: PLC0415 - only after django.setup()
-    from post_office.models import EmailTemplate  # noqa: PLC0415
+    from post_office.models import EmailTemplate  # noqa: PLC0415 - as above
 
     call_command("migrate", verbosity=0)
     template = EmailTemplate.objects.create(

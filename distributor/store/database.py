@@ -261,6 +261,7 @@ def _sqlite(url: URL, busy_timeout_s: float) -> Engine:
         url,
         hide_parameters=True,
         connect_args={"timeout": busy_timeout_s},
+        # The writer gets the connection it gave back: another one's cache of pages would be stale.
         pool_use_lifo=True,
     )
 
@@ -272,7 +273,6 @@ def _sqlite(url: URL, busy_timeout_s: float) -> Engine:
         for pragma in (
             "synchronous=FULL",
             "foreign_keys=ON",
-            "temp_store=MEMORY",
             f"busy_timeout={int(busy_timeout_s * 1000)}",
         ):
             connection.execute(f"PRAGMA {pragma}")

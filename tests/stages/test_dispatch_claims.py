@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from distributor.app import sending_policy
-from distributor.core.states import HoldReason
+from distributor.core.states import DeliveryState, HoldReason
 from distributor.errors import StoreError
+from distributor.mail.sink import Sink
 from distributor.stages.dispatch import claims as claims_module
 from distributor.stages.dispatch.claims import Claims, UnknownClaim
 from distributor.store import workers
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from distributor.core.model import Delivery
+    from distributor.stages.dispatch.claims import Holding
     from distributor.store.database import Database
 
 
@@ -149,6 +152,52 @@ def test_rows_marked_by_a_commit_whose_answer_was_lost_are_not_stranded(press: P
         assert len(await claims.mark(again)) == 50
 
     asyncio.run(story())
+
+
+def test_a_claim_knows_whether_rows_of_it_wait(press: Press) -> None:
+    press.wave(80)
+    press.seal()
+    claims = claims_of(press)
+
+    async def story() -> None:
+        holding = await claims.take()
+        assert holding is not None
+        first = await claims.mark(holding)
+        assert (len(first), holding.waits) == (50, True)
+        second = await claims.mark(holding)
+        assert (len(second), holding.waits) == (30, False)
+        await claims.take_back(holding, second[:1], DeliveryState.SUPPRESSED)
+        assert not holding.waits
+        await claims.take_back(holding, second[1:])
+        assert holding.waits
+        assert len(await claims.mark(holding)) == 29
+        assert not holding.waits
+
+    asyncio.run(story())
+
+
+def test_no_group_is_asked_for_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    mark = Claims.mark
+
+    async def counted(self: Claims, holding: Holding) -> list[Delivery]:
+        group = await mark(self, holding)
+        sizes.append(len(group))
+        return group
+
+    monkeypatch.setattr(Claims, "mark", counted)
+    with Sink() as sink, Press(tmp_path, sink.port) as press:
+        press.people(100)
+        ref = press.release()
+
+        async def story() -> None:
+            async with press.working():
+                assert await press.done(ref) == {"accepted": 100}
+
+        asyncio.run(story())
+    assert sizes == [50, 50]
 
 
 def test_a_lease_that_somebody_else_took_is_known_at_the_next_renewal(press: Press) -> None:

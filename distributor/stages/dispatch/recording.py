@@ -241,8 +241,8 @@ class Recorder:
                     DeliveryState.QUEUED,
                     back.ended_at,
                 )
-        begun = (back.holding.wave for back in on_wire if back.holding.wave.first_mail_at is None)
-        for wave_id in {wave.id for wave in begun}:
+        sent = (back.holding.wave for back in on_wire)
+        for wave_id in {wave.id for wave in sent if wave.first_mail_at is None}:
             first = min(back.started_at for back in on_wire if back.holding.wave.id == wave_id)
             waves.note_first_mail(tx, wave_id, first)
         return late
