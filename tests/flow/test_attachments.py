@@ -184,7 +184,7 @@ def test_i6_an_attachment_changed_behind_our_back_leaves_nothing_and_says_why(
         } == {True}
 
 
-def test_claims_that_begin_together_put_the_attachments_together_once(
+def test_claims_that_begin_together_put_the_attachments_together_once_and_let_go_of_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[int] = []
@@ -201,8 +201,10 @@ def test_claims_that_begin_together_put_the_attachments_together_once(
         monkeypatch.setattr(Enclosures, "tail", slowly)
 
         async def story() -> None:
-            async with press.working():
+            async with press.working() as worker:
                 assert await press.done(ref) == {"accepted": 60}
+                # Large as they may be, they are let go once nothing is left to send.
+                await press.until(lambda: not worker._dispatch._letters, within_s=5)
 
         asyncio.run(story())
     assert len(made) == 1
